@@ -102,7 +102,8 @@ def _sum_bands(power: Int64, tables: LogMelTables) -> Int64:
     used = power[:, tables.first_bin : tables.first_bin + len(tables.mel_rise)]
     rising = np.add.reduceat(used * tables.mel_rise, tables.mel_start, axis=-1)
     whole = np.add.reduceat(used, tables.mel_start, axis=-1) << MEL_BITS
-    return rising[:, :-1] + (whole - rising)[:, 1:]
+    energy: Int64 = rising[:, :-1] + (whole - rising)[:, 1:]
+    return energy
 
 
 def _log2(energy: Int64, tables: LogMelTables) -> Int64:
@@ -118,14 +119,16 @@ def _log2(energy: Int64, tables: LogMelTables) -> Int64:
     table = tables.log2_fraction
     step_up = (table[index + 1] - table[index]) * rest
     fraction = table[index] + ((step_up + (1 << (INTERPOLATION_BITS - 1))) >> INTERPOLATION_BITS)
-    return (exponent << LOG_FRACTION_BITS) + fraction
+    log2_energy: Int64 = (exponent << LOG_FRACTION_BITS) + fraction
+    return log2_energy
 
 
 def _encode(log2_energy: Int64, config: LogMelConfig) -> npt.NDArray[np.uint8]:
     above = log2_energy - (config.log2_floor << LOG_FRACTION_BITS)
     half = 1 << (LOG_FRACTION_BITS - 1)
     codes = (above * config.codes_per_doubling + half) >> LOG_FRACTION_BITS
-    return np.clip(codes, 0, 255).astype(np.uint8)
+    clamped: npt.NDArray[np.uint8] = np.clip(codes, 0, 255).astype(np.uint8)
+    return clamped
 
 
 def _check_pcm(pcm: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def _mel_segments(config: LogMelConfig) -> tuple[int, list[int], list[int]]:
     rise: list[int] = []
     start: list[int] = []
     first_bin = -1
-    for lo, hi in zip(points, points[1:], strict=False):
+    for lo, hi in pairwise(points):
         start.append(len(rise))
         for k in range(config.n_fft // 2 + 1):
             f = Decimal(k * config.sample_rate_hz) / config.n_fft
