@@ -1,0 +1,104 @@
+"""What a chip is: the values of its chip file, typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from norcim.spec.program import Rule, Stage
+
+
+@dataclass(frozen=True)
+class Region:
+    """Wordlines that a tile may not straddle: rows first .. first + n_rows - 1."""
+
+    first: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The crossbar arrays, all of one kind."""
+
+    count: int
+    n_rows: int
+    n_columns: int
+    regions: tuple[Region, ...]
+    reserved_columns: int  # leading bitlines that no tile may use
+    n_bias_rows: int  # wordlines driven with 128, beside the n_rows
+    cell_lo: int
+    cell_hi: int
+    signed_rows: bool  # the wordline driver takes int8 (else uint8 only)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """The ADC at the columns' ends."""
+
+    rule: Rule
+    bits: int
+    gain_lo: int  # log2 of the smallest divisor
+    gain_hi: int
+    gain_scope: str  # "tile" or "layer"
+
+
+@dataclass(frozen=True)
+class Memories:
+    """Bytes, but for descriptors, tiles, columns and tables, which are counted."""
+
+    activation_bytes: int
+    vector_weight_bytes: int
+    n_descriptors: int
+    n_tiles: int
+    n_columns: int
+    n_tables: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """For the latency estimate."""
+
+    clock_hz: float
+    lanes: int  # MACs per cycle of the vector path (and of a digital MVM)
+    n_converters: int  # columns digitised at once
+    cycles_per_conversion: int
+    descriptor_cycles: int  # fetch and set-up of one descriptor
+
+
+@dataclass(frozen=True)
+class Energy:
+    """For the energy estimate, joules unless said."""
+
+    conversion_j: float
+    row_power_w: float  # DAC and driver of one active wordline
+    cell_current_a: float  # mean current of a cell
+    bitline_v: float
+    vector_op_j: float
+    sram_byte_j: float
+    mac_j: float  # digital MAC (digital chips and vector path)
+    static_w: float
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip, from its TOML file.
+
+    sources maps a dotted key (`arrays.n_rows`) to where its value comes from, or to ASSUMED.
+    """
+
+    name: str
+    title: str
+    arrays: Arrays
+    converter: Converter
+    stage: Stage
+    vector_ops: frozenset[str]  # of: dwconv add mul maxpool avgpool table copy
+    memories: Memories
+    timing: Timing
+    energy: Energy
+    sources: dict[str, str]
+    fingerprint: str  # SHA-256 of the values, hex; an image is bound to it
+
+    @property
+    def n_cells(self) -> int:
+        """Cells that tiles may use, over all arrays."""
+        a = self.arrays
+        return a.count * a.n_rows * (a.n_columns - a.reserved_columns)
