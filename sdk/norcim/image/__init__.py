@@ -1,0 +1,21 @@
+"""Build, read and check the weight image (`.cim`)."""
+
+from __future__ import annotations
+
+from norcim.image.build import build_image
+from norcim.image.check import check_program
+from norcim.image.files import write_file
+from norcim.image.model import ImageContent
+from norcim.image.read import SectionInfo, describe_image, looks_like_image, read_header, read_image
+
+__all__ = [
+    "ImageContent",
+    "SectionInfo",
+    "build_image",
+    "check_program",
+    "describe_image",
+    "looks_like_image",
+    "read_header",
+    "read_image",
+    "write_file",
+]
