@@ -1,0 +1,1 @@
+"""The `norcim` command line: parses arguments, calls the library, prints."""

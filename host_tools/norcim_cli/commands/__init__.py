@@ -1,0 +1,1 @@
+"""One module per command; norcim_cli.registry lists them, and imports none until it is used."""

@@ -1,0 +1,103 @@
+"""`norcim chips`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from norcim_cli import console, options
+
+if TYPE_CHECKING:
+    from norcim.chips import Chip
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.option("--toml", is_flag=True, help="Print the chip file itself, to start your own from.")
+@options.common
+def chips(name: str | None, toml: bool) -> None:
+    """List the chips, or every value of one.
+
+    With a name or the path of a chip file, every value is shown with its unit and its source.
+    """
+    from norcim.chips import list_chips, load_chip
+
+    if name is None:
+        _print_list([load_chip(each) for each in list_chips()])
+    elif toml:
+        _print_file(name)
+    else:
+        _print_one(load_chip(name))
+
+
+def _print_file(name: str) -> None:
+    from norcim.chips import list_chips, load_chip
+    from norcim_cli.files import read_bytes
+
+    load_chip(name)
+    if name in list_chips():
+        text = (resources.files("norcim.chips") / "data" / f"{name}.toml").read_text("utf-8")
+    else:
+        text = read_bytes(name).decode("utf-8")
+    click.echo(text, nl=False)
+
+
+def _print_list(found: list[Chip]) -> None:
+    rows = []
+    for chip in found:
+        arrays = chip.arrays
+        console_row = {
+            "name": chip.name,
+            "title": chip.title,
+            "arrays": arrays.count,
+            "n_rows": arrays.n_rows,
+            "n_columns": arrays.n_columns,
+            "n_cells": chip.n_cells,
+            "fingerprint": chip.fingerprint,
+        }
+        if console.STATE.json_mode:
+            console.emit("chip.v1", console_row)
+        size = f"{arrays.count} x {arrays.n_rows} x {arrays.n_columns}"
+        rows.append((chip.name, size, f"{chip.n_cells:,}", chip.title))
+    console.table(("chip", "arrays", "weights", "what"), rows, right=" rr ")
+
+
+def _print_one(chip: Chip) -> None:
+    from norcim.chips.schema import SCHEMA
+
+    values = {key: value_of(chip, key) for key in SCHEMA}
+    if console.STATE.json_mode:
+        entries = {key: {"value": v, "source": chip.sources[key]} for key, v in values.items()}
+        heading = {"name": chip.name, "title": chip.title, "fingerprint": chip.fingerprint}
+        console.emit("chip-values.v1", {**heading, "values": entries})
+        return
+    console.say(f"{chip.name}: {chip.title}\nfingerprint {chip.fingerprint}")
+    rows = [
+        (key, _spell(value), SCHEMA[key].unit, chip.sources[key]) for key, value in values.items()
+    ]
+    console.table(("value", "", "unit", "source"), rows, right=" r")
+
+
+def value_of(chip: Chip, key: str) -> Any:
+    """The value of a dotted key in JSON's types."""
+    if key == "digital.stage":
+        return chip.stage.name.lower()
+    if key == "digital.vector_ops":
+        return sorted(chip.vector_ops)
+    section, name = key.split(".")
+    value = getattr(getattr(chip, section), name)
+    if key == "arrays.regions":
+        return [[region.first, region.n_rows] for region in value]
+    return value.name.lower() if key == "converter.rule" else value
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return " ".join(f"{v[0]}+{v[1]}" if isinstance(v, list) else str(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
