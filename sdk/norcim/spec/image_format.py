@@ -23,7 +23,7 @@ MAGIC = 0x4D49434E
 
 HEADER_WORDS = 7
 SECTION_ENTRY_WORDS = 4
-ALIGNMENT = 4
+ALIGNMENT = 4  #: of every section, bytes
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
@@ -103,9 +103,9 @@ SHA256 = ByteField("sha256", 96, 32, "SHA-256 of the image")
 SIGNATURE = ByteField("signature", 128, 64, "Ed25519 signature; zeros when FLAG_SIGNED is clear")
 BYTE_FIELDS = (CHIP_NAME, CHIP_HASH, HEADER_CRC, SHA256, SIGNATURE)
 
-UNHASHED_FIRST = HEADER_CRC.offset
-UNHASHED_END = SIGNATURE.end
-SECTION_TABLE_OFFSET = SIGNATURE.end
+UNHASHED_FIRST = HEADER_CRC.offset  #: first byte that the SHA-256 reads as zero
+UNHASHED_END = SIGNATURE.end  #: first byte after those
+SECTION_TABLE_OFFSET = SIGNATURE.end  #: where the section table begins
 HEADER_BYTES = SECTION_TABLE_OFFSET + 4 * SECTION_ENTRY_WORDS * len(SectionKind)
 """Bytes of header and section table at this ABI level."""
 
