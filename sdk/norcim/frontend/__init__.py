@@ -1,0 +1,47 @@
+"""Imports ONNX models into the IR: the only package that knows onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from norcim.frontend.folding import fold_after, fold_before
+from norcim.frontend.importer import to_graph
+from norcim.frontend.load import load
+from norcim.frontend.passes import (
+    Pass,
+    drop_unread,
+    fuse_clips,
+    fuse_pads,
+    hoist_clips,
+    merge_quantisation,
+    spread_quantisation,
+)
+from norcim.ir.graph import Graph
+from norcim.ir.verify import verify
+
+PASSES: tuple[Pass, ...] = (
+    drop_unread,
+    fold_after,
+    fold_before,
+    hoist_clips,
+    fuse_clips,
+    merge_quantisation,
+    fuse_pads,
+    spread_quantisation,
+)
+"""In this order; the graph is verified after each."""
+
+
+def import_onnx(path: str | Path) -> Graph:
+    """Read an ONNX model, float or QDQ, into a channels-last graph.
+
+    Activation functions, batch normalisation, scales, shifts and zero padding are folded into
+    the convolutions; a QDQ model's parameters are on its tensors and weights.
+    Raises NorcimError: NC-E0201 not ONNX, NC-E0202 damaged, NC-E0203 operations that are not
+    supported (all of them, each with a workaround), NC-E0204 NaN weights, NC-E0205 open
+    dimensions, NC-E0206 too large, NC-E0207 external data, NC-E0208 illegal scales.
+    """
+    graph = verify(to_graph(load(Path(path))))
+    for rewrite in PASSES:
+        graph = rewrite(graph)
+    return graph

@@ -1,0 +1,193 @@
+"""ONNX nodes to IR: walks the nodes once, collects everything that is not supported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from norcim.errors import EXIT_UNSUPPORTED, NorcimError
+from norcim.frontend.builder import Builder, check_budget, input_layout, port_order
+from norcim.frontend.call import Call
+from norcim.frontend.constants import FOLDABLE, constant_node, fold
+from norcim.frontend.load import Model, Node, ValueInfo, damaged
+from norcim.frontend.registry import DEFAULT_WORKAROUND, HANDLERS, ON_CODES, WORKAROUNDS
+from norcim.frontend.values import Const, Unknown, Unsupported, Value, View
+from norcim.ir.graph import Graph, Port, Shape
+
+Layouts = Mapping[str, tuple[tuple[int, ...], Shape]]
+"""Per graph input: the order of its axes and the (h, w, c) that its tensor has."""
+
+
+@dataclass
+class _Import:
+    model: Model
+    builder: Builder = field(default_factory=Builder)
+    values: dict[str, Value] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def to_graph(model: Model) -> Graph:
+    """The IR of a model, as its nodes say, nothing fused yet.
+
+    The first walk finds in which layout the first reader of each input wants it; if that is not
+    how the model shows it, a second walk starts from there and the host permutes the input.
+    Raises NorcimError NC-E0202..E0208.
+    """
+    _check_supported_types(model)
+    first = _walk(model, {})
+    if not first.builder.wanted:
+        return _finish(first)
+    return _finish(_walk(model, first.builder.wanted))
+
+
+def _walk(model: Model, layouts: Layouts) -> _Import:
+    state = _Import(model)
+    state.values[""] = None
+    state.values.update({name: Const(array) for name, array in model.constants.items()})
+    for info in model.inputs:
+        state.values[info.name] = _add_input(state.builder, info, layouts)
+    for node in model.nodes:
+        _import_node(state, node)
+    if state.problems:
+        raise _unsupported(state.problems)
+    return state
+
+
+def _add_input(builder: Builder, info: ValueInfo, layouts: Layouts) -> View:
+    shape = _static_shape(info)
+    check_budget(prod(shape), info.name)
+    default = (tuple(range(len(shape))), input_layout(shape))
+    perm, tensor_shape = layouts.get(info.name, default)
+    view = builder.add_input(info.name, shape, perm, tensor_shape)
+    return replace(view, integer="" if info.dtype == "float" else info.dtype)
+
+
+def _static_shape(info: ValueInfo) -> tuple[int, ...]:
+    """The per-sample shape of an input. Raises NC-E0205 unless all its dimensions are numbers."""
+    problem = ""
+    if info.dims is None or len(info.dims) < 2:
+        problem = f"shape {info.dims}, without a batch dimension"
+    else:
+        for axis, dim in enumerate(info.dims[1:], 1):
+            if not isinstance(dim, int) or dim < 1:
+                problem = f"dimension {axis} is {dim!r}" if dim else f"dimension {axis} is open"
+                break
+    if problem:
+        raise NorcimError(
+            "NC-E0205",
+            "an input dimension is not fixed",
+            where=f"input {info.name}",
+            expected="(batch, ...) where every dimension but the batch is a number",
+            got=problem,
+            why="tiles and memory are laid out for one shape; norcim cannot choose it for you",
+            fix="export with a static shape, or fix it: python -m "
+            "onnxruntime.tools.make_dynamic_shape_fixed, onnxsim --overwrite-input-shape",
+            exit_code=EXIT_UNSUPPORTED,
+        )
+    if info.dtype not in ("float", "int8", "uint8"):
+        raise _unsupported(
+            {f"input {info.name}: type {info.dtype}": "export with float, int8 or uint8 inputs"}
+        )
+    assert info.dims is not None
+    return tuple(int(dim) for dim in info.dims[1:])
+
+
+def _check_supported_types(model: Model) -> None:
+    """Refuse operation types that cannot be imported whatever their inputs are, all at once."""
+    problems: dict[str, str] = {}
+    for node in model.nodes:
+        known = node.op in HANDLERS or node.op in FOLDABLE or node.op == "Constant"
+        if node.domain or not known:
+            problems.update([_problem(node, "", "")])
+    if problems:
+        raise _unsupported(problems)
+
+
+def _import_node(state: _Import, node: Node) -> None:
+    try:
+        values = tuple(state.values[name] for name in node.inputs)
+    except KeyError as error:
+        raise damaged(node.name, f"it reads {error.args[0]!r}, which nothing writes") from error
+    results: Sequence[Value] = [Unknown()] * len(node.outputs)
+    if not any(isinstance(value, Unknown) for value in values):
+        try:
+            results = _results(state, node, values)
+        except Unsupported as refusal:
+            name, workaround = _problem(node, str(refusal), refusal.workaround)
+            state.problems[name] = workaround
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            raise damaged(f"{node.op} {node.name}", str(error)) from error
+    for name, value in zip(node.outputs, results, strict=False):
+        if name and name in state.values:
+            raise damaged(node.name, f"it writes {name!r}, which is written already")
+        if name:
+            state.values[name] = value
+
+
+def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
+    if node.op == "Constant":
+        return [constant_node(node)]
+    constants = [value for value in values if isinstance(value, Const)]
+    if len(constants) == sum(value is not None for value in values):
+        on_codes = node.op.endswith("quantizeLinear") or constants[0].codes is not None
+        if node.op not in ON_CODES or not on_codes:
+            return fold(
+                node, [v if isinstance(v, Const) else None for v in values], state.model.opset
+            )
+    if node.op not in HANDLERS:
+        raise Unsupported("on an activation")
+    return [HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))]
+
+
+def _finish(state: _Import) -> Graph:
+    model, builder = state.model, state.builder
+    inputs = []
+    for info in model.inputs:
+        view = state.values[info.name]
+        assert isinstance(view, View)
+        inputs.append(_port(view))
+    outputs = [_output_port(state, info) for info in model.outputs]
+    return Graph(
+        model.name, tuple(inputs), tuple(outputs), dict(builder.tensors), tuple(builder.ops)
+    )
+
+
+def _port(view: View) -> Port:
+    perm = port_order(view)
+    assert perm is not None
+    return Port(view.tensor, view.shape, perm, view.integer or "float32")
+
+
+def _output_port(state: _Import, info: ValueInfo) -> Port:
+    if info.name not in state.values:
+        raise damaged(f"output {info.name}", "nothing writes it")
+    view = state.values[info.name]
+    if not isinstance(view, View):
+        fix = "remove it from the outputs"
+        raise _unsupported({f"output {info.name}: it does not depend on the input": fix})
+    if port_order(view) is None:
+        everything = list(range(len(view.axes)))
+        tensor = state.builder.materialise(view, ([], [], everything), info.name)
+        axes = [((size, prod(view.shape[i + 1 :])),) for i, size in enumerate(view.shape)]
+        view = View(tensor, tuple(axes), view.integer)
+    return _port(view)
+
+
+def _problem(node: Node, reason: str, workaround: str) -> tuple[str, str]:
+    kind = f"{node.domain}:{node.op}" if node.domain else node.op
+    text = f"{kind} {node.name}" + (f": {reason}" if reason else "")
+    return text, workaround or WORKAROUNDS.get(node.op, DEFAULT_WORKAROUND)
+
+
+def _unsupported(problems: Mapping[str, str]) -> NorcimError:
+    count = len(problems)
+    what = "one operation is" if count == 1 else f"{count} operations are"
+    return NorcimError(
+        "NC-E0203",
+        f"{what} not supported",
+        where="; ".join(problems),
+        why="the chip and its firmware have no step that computes this",
+        fix="; ".join(f"{name} -> {fix}" for name, fix in problems.items()),
+        exit_code=EXIT_UNSUPPORTED,
+    )

@@ -1,0 +1,206 @@
+"""Operations that only move elements: on an activation they change the view, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from norcim.frontend.call import Array, Call
+from norcim.frontend.values import Codes, Const, Unsupported, Value, View, contiguous, split
+from norcim.ir.window import NO_PADS
+
+_KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
+
+
+def _reshape_view(call: Call, view: View, shape: Sequence[int]) -> View:
+    """The view with other per-sample axes; the elements move only if the axes cut across."""
+    if prod(shape) != prod(view.shape):
+        raise Unsupported(f"{view.shape} per sample to {tuple(shape)}", _KEEP_BATCH)
+    axes = split(view.flat(), shape)
+    if axes is not None:
+        return replace(view, axes=axes)
+    everything = list(range(len(view.axes)))
+    tensor = call.builder.materialise(view, ([], [], everything), call.node.name)
+    return replace(contiguous(tensor, shape), integer=view.integer)
+
+
+def _on_codes(const: Const, change: Callable[[Array], Array]) -> Const:
+    """Move a constant's elements, and with them the codes behind it."""
+    codes = const.codes
+    if codes is not None:
+        codes = Codes(change(codes.codes), change(codes.scale), change(codes.zero_point))
+    return Const(change(const.array), codes, const.symbolic)
+
+
+def reshape(call: Call) -> Value:
+    """Reshape; the batch stays the leading dimension."""
+    wanted = call.ints("shape", 1)
+    if wanted is None:
+        raise ValueError("no shape given")
+    value = call.value(0)
+    if isinstance(value, Const):
+        zero = not call.attr("allowzero", 0)
+        dims = [value.array.shape[i] if d == 0 and zero else d for i, d in enumerate(wanted)]
+        return _on_codes(value, lambda a: a.reshape(dims))
+    view = call.view(0)
+    return _reshape_view(call, view, _per_sample(wanted, view.shape))
+
+
+def _per_sample(wanted: list[int], shape: tuple[int, ...]) -> list[int]:
+    """The shape without the batch, -1 and 0 resolved; the batch itself must stay in front."""
+    if not wanted or any(d < -1 for d in wanted):
+        raise ValueError(f"shape {wanted}")
+    rest = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted[1:])]
+    if rest.count(-1) == 1:
+        known = -prod(rest)
+        if wanted[0] == -1 or known == 0 or prod(shape) % known:
+            raise Unsupported(f"{shape} per sample to {wanted}", _KEEP_BATCH)
+        rest[rest.index(-1)] = prod(shape) // known
+    return rest
+
+
+def flatten(call: Call) -> Value:
+    """Flatten from axis 1; other axes only where nothing but the batch stays in front."""
+    value = call.value(0)
+    if isinstance(value, Const):
+        axis = int(call.attr("axis", 1)) % (value.array.ndim + 1)
+        return _on_codes(value, lambda a: a.reshape(prod(a.shape[:axis]), -1))
+    view = call.view(0)
+    axis = int(call.attr("axis", 1)) % (len(view.shape) + 1)
+    if axis == 0 or prod(view.shape[: axis - 1]) != 1:
+        raise Unsupported(f"it flattens the batch with other axes (axis {axis})", _KEEP_BATCH)
+    return _reshape_view(call, view, [prod(view.shape)])
+
+
+def transpose(call: Call) -> Value:
+    """Transpose; the batch stays the leading dimension."""
+    value = call.value(0)
+    if isinstance(value, Const):
+        order = call.attr("perm", list(range(value.array.ndim))[::-1])
+        return _on_codes(value, lambda a: a.transpose(order))
+    view = call.view(0)
+    rank = len(view.shape) + 1
+    perm = [int(axis) for axis in call.attr("perm", list(range(rank))[::-1])]
+    if sorted(perm) != list(range(rank)):
+        raise ValueError(f"perm {perm} for {rank} axes")
+    if perm[0] != 0:
+        raise Unsupported(f"it moves the batch axis (perm {perm})", "keep axis 0 first")
+    return view.permuted([axis - 1 for axis in perm[1:]])
+
+
+def squeeze(call: Call) -> Value:
+    """Drop axes of size 1."""
+    axes = call.ints("axes", 1)
+    value = call.value(0)
+    if isinstance(value, Const):
+        drop = None if axes is None else tuple(axes)
+        return _on_codes(value, lambda a: a.squeeze(drop))
+    view = call.view(0)
+    rank = len(view.shape) + 1
+    if axes is None:
+        axes = [axis for axis in range(1, rank) if view.shape[axis - 1] == 1]
+    dropped = {axis % rank for axis in axes}
+    if 0 in dropped:
+        raise Unsupported("it drops the batch axis", "keep axis 0 out of its axes")
+    if any(view.shape[axis - 1] != 1 for axis in dropped):
+        raise ValueError(f"axes {sorted(dropped)} of {view.shape} per sample")
+    return view.permuted([axis for axis in range(rank - 1) if axis + 1 not in dropped])
+
+
+def unsqueeze(call: Call) -> Value:
+    """Add axes of size 1."""
+    axes = call.ints("axes", 1)
+    if axes is None:
+        raise ValueError("no axes given")
+    value = call.value(0)
+    if isinstance(value, Const):
+        return _on_codes(value, lambda a: np.expand_dims(a, tuple(axes)))
+    view = call.view(0)
+    rank = len(view.shape) + 1 + len(axes)
+    added = {axis % rank for axis in axes}
+    if 0 in added:
+        raise Unsupported("it adds an axis in front of the batch", "add axes behind axis 0")
+    kept = iter(view.axes)
+    new = tuple(() if axis in added else next(kept) for axis in range(1, rank))
+    return replace(view, axes=new)
+
+
+def shape_of(call: Call) -> Value:
+    """The shape, as constant integers; the batch size is carried as -1."""
+    view = call.view(0)
+    dims = [-1, *view.shape]
+    start, end = int(call.attr("start", 0)), call.attr("end")
+    part = dims[start : None if end is None else int(end)]
+    return Const(np.array(part, np.int64), symbolic=-1 in part)
+
+
+def identity(call: Call) -> Value:
+    """Identity, and Dropout, which does nothing at inference."""
+    return call.value(0)
+
+
+def cast(call: Call) -> Value:
+    """Cast between float types: the IR has one."""
+    float_types = (1, 10, 11, 16)  # FLOAT, FLOAT16, DOUBLE, BFLOAT16 of onnx.TensorProto
+    if int(call.attr("to", 1)) not in float_types:
+        raise Unsupported("a cast to integers", "quantise with QuantizeLinear instead")
+    return call.real(0)
+
+
+def pad(call: Call) -> Value:
+    """Constant border around the spatial axes of (batch, channels, spatial...)."""
+    x = call.real(0)
+    if call.attr("mode", "constant") != "constant":
+        raise Unsupported(f"mode {call.attr('mode')!r}", "pad with a constant")
+    rank = len(x.shape) + 1
+    before, after = _pad_amounts(call, rank)
+    if before[0] or after[0] or min(*before, *after) < 0:
+        raise Unsupported("it pads the batch, or by a negative amount")
+    padded = [axis for axis in range(rank - 1) if before[axis + 1] or after[axis + 1]]
+    if not padded:
+        return x
+    if len(padded) > 2:
+        raise Unsupported("it pads more than two axes", "pad spatial axes only")
+    return _emit_pad(call, x, padded, before[1:], after[1:])
+
+
+def _pad_amounts(call: Call, rank: int) -> tuple[list[int], list[int]]:
+    pads = call.ints("pads", 1)
+    if pads is None:
+        raise ValueError("no pads given")
+    axes = call.ints("axes", 3) or list(range(rank))
+    before, after = [0] * rank, [0] * rank
+    for position, axis in enumerate(axes):
+        before[axis % rank] = pads[position]
+        after[axis % rank] = pads[position + len(axes)]
+    return before, after
+
+
+def _emit_pad(call: Call, x: View, padded: list[int], before: list[int], after: list[int]) -> View:
+    """The padded axes become (h, w) in the order in which they lie, the rest channels."""
+    slow = x.by_stride()
+    spatial = [axis for axis in slow if axis in padded]
+    rest = [axis for axis in slow if axis not in padded]
+    if len(spatial) == 1 and len(rest) == 2 and slow.index(spatial[0]) == 1:
+        spatial, rest = [rest[0], spatial[0]], [rest[1]]
+    elif len(spatial) == 1 and len(rest) == 2:
+        spatial, rest = [spatial[0], rest[0]], [rest[1]]
+    groups = (spatial[:1], spatial[1:], rest)
+    tensor = call.builder.materialise(x, groups, call.node.name)
+    amounts = [(before[axis], after[axis]) for axis in spatial] + [(0, 0)] * (2 - len(spatial))
+    pads = (amounts[0][0], amounts[1][0], amounts[0][1], amounts[1][1])
+    h, w, c = call.builder.tensors[tensor].shape
+    const = call.const(2)
+    value = float(call.attr("value", 0.0) if const is None else const.array.reshape(()))
+    assert pads != NO_PADS
+    shape = (h + pads[0] + pads[2], w + pads[1] + pads[3], c)
+    attrs = {"pads": pads, "value": float(call.finite(np.asarray(value)))}
+    output = call.builder.emit(
+        "pad", call.node.name, [tensor], shape, attrs, name=call.node.outputs[0]
+    )
+    order = [*spatial, *rest]
+    sizes = [x.shape[axis] + before[axis] + after[axis] for axis in order]
+    return contiguous(output, sizes).permuted([int(axis) for axis in np.argsort(order)])
