@@ -15,7 +15,7 @@ import numpy as np
 from norcim.image.check_mvm import check_columns, check_mvm, check_records
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
-from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_TABLES
+from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_TABLES, MAX_TAPS
 from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode, Port
 
 SHIFT_MAX = 47
@@ -60,15 +60,18 @@ def _check_descriptor(content: ImageContent, d: Descriptor, index: int) -> None:
     if d.opcode not in _CHECKS:
         refuse("NC-E0540", f"descriptor {index}", "unknown opcode", "0..9", d.opcode)
     where = f"descriptor {index} ({Opcode(d.opcode).name})"
-    _check_sizes(d, where)
+    _check_sizes(content, d, where)
     _check_accesses(content, d, where)
     _CHECKS[d.opcode](content, d, where)
 
 
-def _check_sizes(d: Descriptor, where: str) -> None:
+def _check_sizes(content: ImageContent, d: Descriptor, where: str) -> None:
     for name in ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c"):
         if getattr(d, name) < 1:
             refuse("NC-E0542", where, f"{name} is 0", "at least 1")
+    if d.in_h * d.in_w * d.in_c > content.activation_bytes:  # strides of 0 would allow it
+        limit = f"at most {content.activation_bytes}"
+        refuse("NC-E0543", where, "the input is larger than the memory", limit)
     if d.opcode != Opcode.MVM and d.in_c != d.out_c:
         refuse("NC-E0542", where, "input and output channels differ", d.in_c, d.out_c)
     for name in ("in_channel_stride", "out_channel_stride"):
@@ -125,6 +128,8 @@ def _check_window(d: Descriptor, where: str) -> None:
     for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"):
         if getattr(d, name) < 1:
             refuse("NC-E0542", where, f"{name} is 0", "at least 1")
+    n_taps = d.out_h * d.out_w * d.kernel_h * d.kernel_w * d.in_c
+    require_range("NC-E0542", where, "the number of taps", n_taps, 1, MAX_TAPS)
 
 
 def _check_same_extent(d: Descriptor, where: str) -> None:
@@ -197,16 +202,29 @@ def _fewest_inside(n_in: int, n_out: int, kernel: int, stride: int, dilation: in
 
 def _check_lookup(content: ImageContent, d: Descriptor, where: str) -> None:
     _check_same_extent(d, where)
+    if not d.use_table:
+        refuse("NC-E0546", where, "a table lookup without use_table", 1, 0)
     _check_table(content, d, where)
 
 
-def _accept(*_: object) -> None:
-    """COPY: its accesses, checked before, are all that it has to obey."""
+def _check_copy(content: ImageContent, d: Descriptor, where: str) -> None:
+    if (d.kernel_h, d.kernel_w) != (1, 1):
+        refuse("NC-E0542", where, "a copy has one tap", (1, 1), (d.kernel_h, d.kernel_w))
+    if d.use_table:
+        _check_table(content, d, where)
 
 
-def _check_firmware(_: ImageContent, d: Descriptor, where: str) -> None:
+def _check_firmware(content: ImageContent, d: Descriptor, where: str) -> None:
     _check_same_extent(d, where)
+    _check_result(content, d, where)
     require_range("NC-E0541", where, "function", d.function, 0, max(Function))
+    n_tables = len(content.tables) // TABLE_BYTES
+    require_range("NC-E0546", where, "argument + 1", d.argument + 1, 1, n_tables - 1)
+    first = d.argument * TABLE_BYTES
+    if content.tables[first : first + 2] == b"\0\0":
+        refuse("NC-E0546", where, "the softmax table begins with 0", "at least 1", 0)
+    lo, hi = (-128, 127) if d.out_signed else (0, 255)
+    require_range("NC-E0551", where, "out_zp", d.out_zp, lo, hi)
 
 
 _CHECKS: dict[int, Callable[[ImageContent, Descriptor, str], None]] = {
@@ -217,7 +235,7 @@ _CHECKS: dict[int, Callable[[ImageContent, Descriptor, str], None]] = {
     Opcode.MAXPOOL: _check_max_pool,
     Opcode.AVGPOOL: _check_average_pool,
     Opcode.TABLE: _check_lookup,
-    Opcode.COPY: _accept,
+    Opcode.COPY: _check_copy,
     Opcode.FIRMWARE: _check_firmware,
 }
 

@@ -39,15 +39,18 @@ POINT = {
     "in_channel_stride": 1, "in_h": 1, "in_w": 1, "in_c": 4, "out_c": 4, "out_h": 1, "out_w": 1,
     "out_row_stride": 4, "out_pixel_stride": 4, "out_channel_stride": 1,
 }  # fmt: skip
-LOOKUP = Descriptor(opcode=Opcode.TABLE, layer=3, out_addr=116, table=1, **POINT)
+LOOKUP = Descriptor(opcode=Opcode.TABLE, layer=3, use_table=1, out_addr=116, table=1, **POINT)
 SUM = Descriptor(
     opcode=Opcode.ADD, layer=4, out_addr=120, in2_addr=116, in2_row_stride=4, in2_pixel_stride=4,
     in2_signed=1, multiplier_a=32768, multiplier_b=32768, shift=16, clamp_lo=-128, clamp_hi=127,
     **POINT,
 )  # fmt: skip
-SOFTMAX = Descriptor(opcode=Opcode.FIRMWARE, layer=5, out_addr=124, **POINT)
+SOFTMAX = Descriptor(
+    opcode=Opcode.FIRMWARE, layer=5, out_addr=124, clamp_lo=-128, clamp_hi=127, out_zp=-128, **POINT
+)
 COPY = Descriptor(
-    opcode=Opcode.COPY, layer=6, out_addr=112, stride_h=1, stride_w=1, **{**POINT, "in_addr": 124}
+    opcode=Opcode.COPY, layer=6, kernel_h=1, kernel_w=1, out_addr=112, stride_h=1, stride_w=1,
+    **{**POINT, "in_addr": 124},
 )  # fmt: skip
 LARGEST = Descriptor(
     opcode=Opcode.MAXPOOL, layer=7, out_addr=116, kernel_h=1, kernel_w=1, stride_h=1, stride_w=1,
@@ -84,9 +87,9 @@ def sample_content(**changes: Any) -> ImageContent:
         ),
         "weights": bytes((i * 37) & 0xFF for i in range(129)),
         "vector_weights": bytes((i * 11) & 0xFF for i in range(16)),
-        "tables": bytes(range(256)) + bytes(reversed(range(256))),
+        "tables": bytes(range(255, -1, -1)) + bytes(range(256)),
         "kat_input": bytes((i * 5) & 0xFF for i in range(64)),
-        "kat_output": b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        "kat_output": bytes.fromhex("c2c2bdc0c1c1bdc1"),
         "meta": {"name": "sample", "labels": ["yes", "no", "ü"], "accuracy": 0.75, "layers": []},
     }  # fmt: skip
     return ImageContent(**{**values, **changes})
