@@ -100,13 +100,12 @@ def load_arrays(path: str | Path) -> Arrays:
 
     source = Path(path)
     try:
-        if source.stat().st_size > MAX_ARRAYS_BYTES:
-            raise _not_arrays(path, f"{source.stat().st_size:,} bytes")
-        loaded = np.load(source, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": _checked(path, "x", loaded)}
-        with loaded as archive:
-            return {name: _checked(path, name, archive[name]) for name in archive.files}
+        with source.open("rb") as file:  # ours: numpy leaves its own open when an archive is broken
+            if source.stat().st_size > MAX_ARRAYS_BYTES:
+                raise _not_arrays(path, f"{source.stat().st_size:,} bytes")
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        return {name: _checked(path, name, array) for name, array in arrays.items()}
     except OSError as cause:
         if source.is_file():
             raise _not_arrays(path, str(cause)) from cause

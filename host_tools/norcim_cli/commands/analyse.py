@@ -1,0 +1,77 @@
+"""`norcim analyse`."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from norcim_cli import console, files, options
+
+if TYPE_CHECKING:
+    from norcim.ir.graph import Graph
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@options.chip
+@options.common
+def analyse(model: str, chip: str) -> None:
+    """Say whether a model fits a chip, and what it needs.
+
+    Needs no calibration. Everything that is not supported is listed at once, with what to do;
+    the exit code is then 3.
+    """
+    from norcim.chips import load_chip
+    from norcim.frontend import import_onnx
+    from norcim.mapper import check_support
+
+    files.refuse_image(model)
+    loaded = load_chip(chip)
+    graph = import_onnx(model)
+    check_support(graph, loaded)
+    rows = op_rows(graph)
+    total = {
+        "n_macs": sum(row["n_macs"] for row in rows),
+        "n_weights": sum(row["n_weights"] for row in rows),
+        "n_cells": loaded.n_cells,
+    }
+    if console.STATE.json_mode:
+        console.emit(
+            "analyse.v1", {"name": graph.name, "chip": loaded.name, **total, "ops": rows}
+        )
+        return
+    console.table(
+        ("node", "operation", "output", "weights", "MACs"),
+        [(r["node"], r["kind"], r["output"], f"{r['n_weights']:,}", f"{r['n_macs']:,}") for r in rows],
+        right="   rr",
+    )
+    share = 100 * total["n_weights"] / total["n_cells"]
+    console.say(
+        f"{graph.name}: every operation is supported on {loaded.name}; {total['n_macs']:,} MACs, "
+        f"{total['n_weights']:,} weights ({share:.1f} % of {total['n_cells']:,} cells)"
+    )
+
+
+def op_rows(graph: Graph) -> list[dict[str, Any]]:
+    """One row an operation: node, kind, output shape, weights and MACs an inference."""
+    rows = []
+    for op in graph.ops:
+        h, w, c = graph.tensors[op.output].shape
+        n_weights = 0 if op.weight is None else int(op.weight.size)
+        per_position = 0 if op.weight is None else prod(op.weight.shape)
+        rows.append(
+            {
+                "node": op.node,
+                "kind": "depthwise conv" if _is_depthwise(op.kind, op.attrs) else op.kind,
+                "output": f"{h}x{w}x{c}",
+                "n_weights": n_weights,
+                "n_macs": h * w * per_position,
+            }
+        )
+    return rows
+
+
+def _is_depthwise(kind: str, attrs: Any) -> bool:
+    return kind == "conv" and attrs.get("groups", 1) > 1

@@ -1,0 +1,81 @@
+"""`norcim estimate`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from norcim_cli import console, files, options
+from norcim_cli.units import spell
+
+if TYPE_CHECKING:
+    from norcim.analysis.estimate import Estimate, LayerEstimate
+
+
+@click.command()
+@click.argument("image", metavar="IMAGE")
+@click.option(
+    "-c", "--chip", metavar="NAME|FILE", help="Chip; default: the one the image was compiled for."
+)
+@options.common
+def estimate(image: str, chip: str | None) -> None:
+    """Estimate latency and energy of one inference.
+
+    From the image's counts and the chip file's constants, by layer and by where the energy goes.
+    Most constants are ASSUMED: `norcim chips NAME` shows the source of each.
+    """
+    from norcim.analysis.estimate import estimate as estimate_image
+    from norcim.chips import load_chip
+
+    _, content = files.load_image(image)
+    found = estimate_image(content, load_chip(chip or content.chip))
+    if console.STATE.json_mode:
+        console.emit("estimate.v1", asdict(found))
+        return
+    print_estimate(found)
+
+
+def print_estimate(found: Estimate) -> None:
+    """A table of layers and the totals."""
+    console.table(
+        ("layer", "does", "MACs", "latency", "energy", "DAC", "cells", "ADC", "digital", "static"),
+        [_row(layer) for layer in found.layers],
+        right="  rrrrrrrr",
+    )
+    split = found.energy
+    total = split.total_j or 1.0
+    shares = ", ".join(
+        f"{name} {100 * part / total:.0f} %"
+        for name, part in (
+            ("DAC", split.dac_j),
+            ("cells", split.cells_j),
+            ("ADC", split.adc_j),
+            ("digital", split.digital_j),
+            ("static", split.static_j),
+        )
+    )
+    console.say(summary(found))
+    console.say(f"energy goes to {shares}")
+
+
+def summary(found: Estimate) -> str:
+    """Latency, energy and power in one line."""
+    return (
+        f"{found.chip}: {spell(found.latency_s, 's')} and {spell(found.energy.total_j, 'J')} an "
+        f"inference, {found.counts.n_macs:,} MACs, {spell(found.energy_per_mac_j, 'J')} a MAC, "
+        f"{spell(found.power_w, 'W')} without a pause (estimate)"
+    )
+
+
+def _row(layer: LayerEstimate) -> tuple[str, ...]:
+    e = layer.energy
+    parts = (e.total_j, e.dac_j, e.cells_j, e.adc_j, e.digital_j, e.static_j)
+    return (
+        layer.name,
+        " ".join(dict.fromkeys(layer.opcodes)),
+        f"{layer.counts.n_macs:,}",
+        spell(layer.latency_s, "s"),
+        *(spell(part, "J") for part in parts),
+    )
