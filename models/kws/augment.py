@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from recordings import CLIP_SAMPLES, LABELS, Clips
@@ -44,27 +44,39 @@ def make_silence(n: int, seed: int) -> Clips:
     return Clips(np.round(pcm).astype(np.int16), np.full(n, SILENCE), np.full(n, "noise", "U64"))
 
 
-def compute_features(
-    clips: Clips, copies: int, background: np.ndarray, config: LogMelConfig, seed: int, workers: int
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class FeatureJob:
+    """What every worker needs to vary clips; handed over once."""
+
+    clips: Clips
+    background: np.ndarray
+    config: LogMelConfig
+    seed: int
+
+    def run(self, which: np.ndarray, part: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, part])
+        clips = self.clips.take(which)
+        pairs = zip(clips.pcm, clips.label, strict=True)
+        varied = np.stack([vary_clip(pcm, label, self.background, rng) for pcm, label in pairs])
+        return log_mel(varied, self.config)
+
+
+def compute_features(job: FeatureJob, copies: int, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes uint8 (n * copies, n_frames, n_mels) and labels of `copies` variations a clip."""
-    jobs = np.array_split(
-        np.tile(np.arange(len(clips)), copies), max(1, len(clips) * copies // 500)
-    )
-    parts = [(clips.take(job), [seed, i]) for i, job in enumerate(jobs)]
-    work = partial(_features_of, background=background, config=config)
-    with ProcessPoolExecutor(workers) as pool:
-        features = list(pool.map(work, parts))
-    return np.concatenate(features), np.tile(clips.label, copies)
+    which = np.tile(np.arange(len(job.clips)), copies)
+    parts = np.array_split(which, len(which) // 500 + 1)
+    with ProcessPoolExecutor(workers, initializer=_take_job, initargs=(job,)) as pool:
+        codes = list(pool.map(_run_job, parts, range(len(parts))))
+    return np.concatenate(codes), job.clips.label[which]
 
 
-def _features_of(
-    part: tuple[Clips, list[int]], background: np.ndarray, config: LogMelConfig
-) -> np.ndarray:
-    clips, seed = part
-    rng = np.random.default_rng(seed)
-    varied = [vary_clip(p, y, background, rng) for p, y in zip(clips.pcm, clips.label, strict=True)]
-    return log_mel(np.stack(varied), config)
+def _take_job(job: FeatureJob) -> None:
+    global _job
+    _job = job
+
+
+def _run_job(which: np.ndarray, part: int) -> np.ndarray:
+    return _job.run(which, part)
 
 
 def _change_speed(x: np.ndarray, speed: float) -> np.ndarray:

@@ -26,14 +26,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="npz of recordings, or folder of WAV clips")
-    parser.add_argument("--model", type=Path, default=HERE / "kws.onnx", help="[kws.onnx here]")
+    parser.add_argument("--model", type=Path, default=HERE, help="folder of kws.onnx [here]")
     parser.add_argument("--each", action="store_true", help="print the answer to every clip")
+    parser.add_argument("--record", action="store_true", help="write top-1 to model.json")
     options = parser.parse_args()
-    description = json.loads((HERE / "model.json").read_text())
+    description = json.loads((options.model / "model.json").read_text())
     labels = description["labels"]
     pcm, truth, names = load_clips(options.data, labels)
     codes = log_mel(pcm, LogMelConfig.from_dict(description["front_end"]))
-    scores = run_model(options.model, codes)
+    scores = run_model(options.model / "kws.onnx", codes)
     answers = scores.argmax(axis=1)
     if options.each:
         for name, answer, share in zip(names, answers, softmax(scores).max(axis=1), strict=True):
@@ -44,6 +45,10 @@ def main() -> None:
             print(f"{label:10} {right.sum():4d} of {len(right):4d}")
     right = answers == truth
     print(f"top-1      {right.mean():.4f} ({right.sum()} of {len(right)})")
+    if options.record:
+        measured = {"top1": round(float(right.mean()), 4), "n": len(right)}
+        description["reference"][options.data.stem] = measured
+        (options.model / "model.json").write_text(json.dumps(description, indent=2) + "\n")
 
 
 def load_clips(path: Path, labels: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:

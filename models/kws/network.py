@@ -72,9 +72,12 @@ def count_macs(model: DsCnn, n_frames: int, n_mels: int) -> int:
 class FoldedDsCnn(nn.Module):
     """The student with normalisations folded into its convolutions, as it is exported.
 
-    With `analog` set, weights are rounded to 8 bits with one scale a layer and column sums to 8
-    bits over a drawn range, as a flash array with one converter gain a layer would.
+    With `converter` set, weights are rounded to 8 bits with one scale a layer and column sums to 8
+    bits with one gain a layer, as a flash array does that has the bias in its cells ("after_bias")
+    or adds it to the converter's codes ("before_bias"). In training the gain misses its best value.
     """
+
+    CONVERTERS = ("after_bias", "before_bias")
 
     def __init__(self, model: DsCnn) -> None:
         super().__init__()
@@ -83,29 +86,35 @@ class FoldedDsCnn(nn.Module):
         )
         self.classify = nn.Linear(model.classify.in_features, model.classify.out_features)
         self.classify.load_state_dict(model.classify.state_dict())
-        self.register_buffer("ranges", torch.zeros(len(self.convolutions)))
-        self.analog = False
+        for name in self.CONVERTERS:
+            self.register_buffer(f"{name}_reach", torch.zeros(len(self.convolutions)))
+        self.converter: str | None = None
 
     def forward(self, codes: Tensor) -> Tensor:
         x = codes
         for i, convolution in enumerate(self.convolutions):
-            weight = _round_weight(convolution.weight) if self.analog else convolution.weight
-            x = convolution._conv_forward(x, weight, convolution.bias)
-            if self.analog:
-                x = self._convert(x, i)
-            x = torch.relu(x)
+            x = torch.relu(self._sum_columns(x, convolution, i))
         x = x.mean((2, 3))
-        weight = _round_weight(self.classify.weight) if self.analog else self.classify.weight
+        weight = _round_weight(self.classify.weight) if self.converter else self.classify.weight
         return nn.functional.linear(x, weight, self.classify.bias)
 
+    def _sum_columns(self, x: Tensor, convolution: nn.Conv2d, layer: int) -> Tensor:
+        if self.converter is None:
+            return convolution(x)
+        bias = convolution.bias[:, None, None]
+        sums = convolution._conv_forward(x, _round_weight(convolution.weight), None)
+        if self.converter == "before_bias":
+            return self._convert(sums, layer) + bias
+        return self._convert(sums + bias, layer)
+
     def _convert(self, sums: Tensor, layer: int) -> Tensor:
-        if self.training:
-            reach = sums.detach().abs().amax((2, 3)).quantile(0.99)
-            old = self.ranges[layer]
-            self.ranges[layer] = reach if old == 0 else 0.98 * old + 0.02 * reach
-        # A power-of-two gain misses the best range by up to a factor of two.
-        miss = float(torch.empty(1).uniform_(0.9, 1.8)) if self.training else 1.0
-        return _round_to(sums, miss * self.ranges[layer] / 127)
+        reach = getattr(self, f"{self.converter}_reach")
+        if not self.training:
+            return _round_to(sums, reach[layer] / 127)
+        seen = sums.detach().abs().amax((2, 3)).quantile(0.99)
+        reach[layer] = seen if reach[layer] == 0 else 0.98 * reach[layer] + 0.02 * seen
+        # A power-of-two gain misses the best one by up to a factor of two.
+        return _round_to(sums, float(torch.empty(1).uniform_(0.9, 1.8)) * reach[layer] / 127)
 
 
 def _fold(layer: nn.Sequential, first: bool) -> nn.Conv2d:

@@ -4,7 +4,7 @@
 
 Steps: read the recordings, widen them with synthetic speech and noise, compute features of
 varied copies with the integer front end, train wide teachers, train the small network on their
-answers, fold it, fine-tune it under 8-bit rounding, write ONNX and metrics. Needs torch, onnx,
+answers, fold it, fine-tune it under 8-bit rounding, write ONNX and model.json. Needs torch, onnx,
 soundfile (for FLAC) and espeak-ng. The result depends on --seed, and on --threads and the torch
 build in the last bits.
 """
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from augment import compute_features, make_silence
+from augment import FeatureJob, compute_features, make_silence
 from export import export_onnx
 from network import TEACHER_WIDTHS, WIDTHS, DsCnn, FoldedDsCnn, count_macs, level_channels
-from recordings import LABELS, Clips, load_training_clips, split_by_speaker
+from recordings import CLIP_SAMPLES, LABELS, Clips, load_training_clips, split_by_speaker
 from synthesise import synthesise_words
 from torch import Tensor, nn
 from torch.nn import functional
@@ -72,20 +72,7 @@ def main() -> None:
     )
     report(f"student: {check(student)}")
     folded = fine_tune(options, student, teachers, examples, check)
-    report(f"folded and fine-tuned: {check(folded)}")
-    options.output.mkdir(parents=True, exist_ok=True)
-    n_frames, n_mels = examples.codes.shape[1:]
-    export_onnx(folded, n_frames, n_mels, options.output / "kws.onnx")
-    metrics = {
-        "seed": options.seed,
-        "clips": len(clips),
-        "macs": count_macs(student, n_frames, n_mels),
-        "parameters": sum(p.numel() for p in folded.parameters()),
-        "held_out_clips": len(held_out),
-        "held_out": check(folded),
-    }
-    (options.output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    report(f"written: {options.output / 'kws.onnx'}")
+    write_model(options, config, student, folded)
 
 
 def parse_options() -> argparse.Namespace:
@@ -100,7 +87,7 @@ def parse_options() -> argparse.Namespace:
         help="folder with clips.json and one FLAC a class, or Speech Commands v0.02 unpacked",
     )
     add("--background", type=Path, help="npz with int16 array `audio`: noise to mix in")
-    add("--output", type=Path, required=True, help="folder for kws.onnx and metrics.json")
+    add("--output", type=Path, required=True, help="folder for kws.onnx, model.json, labels.txt")
     add(
         "--work",
         type=Path,
@@ -108,7 +95,12 @@ def parse_options() -> argparse.Namespace:
         help="folder for features and checkpoints; what is there is used again [build/kws]",
     )
     add("--seed", type=int, default=1, help="of every random draw [1]")
-    add("--copies", type=int, default=24, help="varied copies of each recording [24]")
+    add(
+        "--copies",
+        type=int,
+        default=24,
+        help="varied copies of each recording; 2 for all of Speech Commands [24]",
+    )
     add(
         "--synthetic",
         type=int,
@@ -123,8 +115,8 @@ def parse_options() -> argparse.Namespace:
         help="share of the speakers held out to report accuracy on [0: train on all]",
     )
     add("--teachers", type=int, default=2, help="wide networks to learn from [2]")
-    add("--teacher-steps", type=int, default=4000, help="batches for each teacher [4000]")
-    add("--steps", type=int, default=9000, help="batches for the small network [9000]")
+    add("--teacher-steps", type=int, default=3500, help="batches for each teacher [3500]")
+    add("--steps", type=int, default=7000, help="batches for the small network [7000]")
     add("--fine-tune-steps", type=int, default=600, help="batches under 8-bit rounding [600]")
     add("--threads", type=int, default=2, help="CPU threads [2]")
     return parser.parse_args()
@@ -149,8 +141,8 @@ def make_examples(options: argparse.Namespace, clips: Clips, config: LogMelConfi
         sources.append((synthetic, 4, 0.4))
     codes, labels, weights = [], [], []
     for i, (source, copies, importance) in enumerate(sources):
-        seed = 1000 * options.seed + i
-        part = compute_features(source, copies, background, config, seed, options.threads)
+        job = FeatureJob(source, background, config, 1000 * options.seed + i)
+        part = compute_features(job, copies, options.threads)
         codes.append(part[0])
         labels.append(part[1])
         weights.append(np.full(len(part[1]), importance))
@@ -209,12 +201,41 @@ def fine_tune(
     torch.manual_seed(options.seed + 300)
     folded = FoldedDsCnn(student.eval())
     level_channels(folded, examples.codes[:: max(1, len(examples.codes) // 500)].float()[:, None])
-    folded.analog = True
     batches = add_teachers(draw_batches(examples, options.fine_tune_steps), teachers)
-    folded = fit(folded, batches, options.fine_tune_steps, 2e-4)
-    report(f"with 8-bit weights and sums: {check(folded)}")
-    folded.analog = False
+    folded = fit(folded, alternate_converters(batches, folded), options.fine_tune_steps, 2e-4)
+    for folded.converter in (*FoldedDsCnn.CONVERTERS, None):
+        report(f"folded, converter {folded.converter}: {check(folded)}")
     return folded
+
+
+def alternate_converters(
+    batches: Iterable[tuple[Tensor, Tensor]], model: FoldedDsCnn
+) -> Iterable[tuple[Tensor, Tensor]]:
+    for i, batch in enumerate(batches):
+        model.converter = FoldedDsCnn.CONVERTERS[i % 2]
+        yield batch
+
+
+def write_model(
+    options: argparse.Namespace, config: LogMelConfig, student: DsCnn, folded: FoldedDsCnn
+) -> None:
+    """kws.onnx, labels.txt and model.json (what evaluate.py needs, and how this was trained)."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    n_frames = config.n_frames(CLIP_SAMPLES)
+    export_onnx(folded, n_frames, config.n_mels, options.output / "kws.onnx")
+    (options.output / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    names = ("seed", "copies", "synthetic", "validate", "teachers", "teacher_steps", "steps")
+    description = {
+        "name": "kws",
+        "labels": list(LABELS),
+        "front_end": config.to_dict(),
+        "macs": count_macs(student, n_frames, config.n_mels),
+        "parameters": sum(p.numel() for p in folded.parameters()),
+        "training": {name: getattr(options, name) for name in (*names, "fine_tune_steps")},
+        "reference": {},
+    }
+    (options.output / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+    report(f"written: {options.output / 'kws.onnx'}; measure it with evaluate.py --record")
 
 
 def draw_batches(
