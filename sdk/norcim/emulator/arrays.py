@@ -1,0 +1,76 @@
+"""Activation arrays of a bound plan: float32 codes, channels last, with an optional border."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from norcim.emulator.steps import NO_BORDER, Border
+from norcim.spec.program import Descriptor
+
+Floats = npt.NDArray[np.float32]
+Thunk = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Codes of one tensor: `full` is (n, h + top + bottom, w + left + right, c) and contiguous."""
+
+    full: Floats
+    border: Border
+
+    @property
+    def interior(self) -> Floats:
+        """The tensor itself, (n, h, w, c)."""
+        b = self.border
+        _, h, w, _ = self.full.shape
+        return self.full[:, b.top : h - b.bottom, b.left : w - b.right]
+
+
+def new_activation(n: int, shape: tuple[int, int, int], border: Border = NO_BORDER) -> Activation:
+    """An array for n tensors of shape (h, w, c), its border filled."""
+    h, w, c = shape
+    size = (n, h + border.top + border.bottom, w + border.left + border.right, c)
+    return Activation(np.full(size, border.code, np.float32), border)
+
+
+def as_shape(
+    x: Activation, shape: tuple[int, int, int], swapped: bool
+) -> tuple[Activation, list[Thunk]]:
+    """The same bytes seen as another (h, w, c), and the copy that this takes (none if equal).
+
+    swapped  whether arrays hold (w, h, c) of the program's (h, w, c)
+    """
+    if x.interior.shape[1:] == shape:
+        return x, []
+    y = new_activation(len(x.full), shape)
+
+    def copy() -> None:
+        source = x.interior.swapaxes(1, 2) if swapped else x.interior
+        target = y.full.swapaxes(1, 2) if swapped else y.full
+        target[...] = source.reshape(target.shape)
+
+    return y, [copy]
+
+
+def with_border(x: Activation, border: Border) -> tuple[Activation, list[Thunk]]:
+    """`x` with the given border, and the work that keeps it up to date (none if it has it)."""
+    if x.border == border:
+        return x, []
+    copy = new_activation(len(x.full), x.interior.shape[1:], border)
+    return copy, [lambda: np.copyto(copy.interior, x.interior)]
+
+
+def tap_view(x: Activation, d: Descriptor) -> Floats:
+    """Every window of a bordered array: (n, out_h, out_w, kernel_h, kernel_w, c), no copy."""
+    start = x.full[:, x.border.top - d.pad_top :, x.border.left - d.pad_left :]
+    n, row, pixel, channel = x.full.strides
+    shape = (len(x.full), d.out_h, d.out_w, d.kernel_h, d.kernel_w, d.in_c)
+    strides = (
+        n, row * d.stride_h, pixel * d.stride_w, row * d.dilation_h, pixel * d.dilation_w, channel,
+    )  # fmt: skip
+    return as_strided(start, shape, strides)

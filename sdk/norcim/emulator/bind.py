@@ -1,0 +1,198 @@
+"""Bind the steps of a program to arrays of one batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from norcim.emulator import kernels, reference
+from norcim.emulator.arrays import Activation, Thunk, as_shape, new_activation
+from norcim.emulator.regions import Bytes, Region, port_region
+from norcim.emulator.stages import Saturation
+from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Step
+from norcim.image.model import ImageContent
+from norcim.spec.program import Descriptor, Opcode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved program, independent of the batch size."""
+
+    content: ImageContent
+    steps: tuple[Step, ...]
+    outputs: tuple[int | None, ...]
+    swapped: bool
+
+    @property
+    def n_inputs(self) -> int:
+        """Steps that are the arrival of an input."""
+        return sum(step.d is None for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A plan bound to a batch size: `run` reads the inputs' bytes and fills the outputs' bytes.
+
+    work        one thunk a step
+    inputs      bytes (n, h, w, c) to fill before a run
+    outputs     for each output a function that returns its bytes (n, h, w, c)
+    results     for each step a function that returns its output bytes (n, h, w, c)
+    saturation  one counter a step
+    """
+
+    work: list[Thunk]
+    inputs: list[Bytes]
+    outputs: list[Callable[[], Bytes]]
+    results: list[Callable[[], Bytes]]
+    saturation: list[Saturation]
+
+
+def to_bytes(codes: np.ndarray) -> Bytes:  # type: ignore[type-arg]
+    """Codes in -128..255 held in float32 as bytes."""
+    return codes.astype(np.int16).astype(np.uint8)
+
+
+def bind(plan: Plan, n: int) -> Bound:
+    """Allocate arrays for `n` samples and bind every kernel to them."""
+    content = plan.content
+    needs_memory = any(step.flush for step in plan.steps) or None in plan.outputs
+    needs_memory |= any(None in step.sources for step in plan.steps)
+    memory = np.zeros((n, content.activation_bytes if needs_memory else 1), np.uint8)
+    arrays: list[Activation] = []
+    saturation = [Saturation() for _ in plan.steps]
+    work: list[Thunk] = []
+    inputs: list[Bytes] = []
+    for step, counter in zip(plan.steps, saturation, strict=True):
+        out = new_activation(n, step.out.shape, step.border)
+        arrays.append(out)
+        if step.d is None:
+            source = np.zeros((n, *_program_shape(step.out, plan.swapped)), np.uint8)
+            inputs.append(source)
+            todo = [_arrive(source, out, step.signed, plan.swapped)]
+        elif _is_fast(step.d, content):
+            todo = _fast(plan, step.d, step, arrays, out, memory, counter)
+        else:
+            todo = [_golden(plan, step, memory, out, counter)]
+        if step.flush and (step.d is None or _is_fast(step.d, content)):
+            todo.append(_store(step.out, memory, out))
+        work.append(kernels.run_all(todo))
+    ports = [port_region(p) for p in content.ports if p.is_output]
+    outputs = [
+        _reader(plan, arrays, memory, source, region)
+        for source, region in zip(plan.outputs, ports, strict=True)
+    ]
+    results = [_result(a, plan.swapped) for a in arrays]
+    return Bound(work, inputs, outputs, results, saturation)
+
+
+def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
+    return (region.w, region.h, region.c) if swapped else region.shape
+
+
+def _is_fast(d: Descriptor, content: ImageContent) -> bool:
+    if d.opcode == Opcode.MVM:
+        return kernels.supports_mvm(d, content)
+    return d.opcode in FAST_OPCODES
+
+
+def _arrive(source: Bytes, out: Activation, signed: bool, swapped: bool) -> Thunk:
+    codes = source.view(np.int8) if signed else source
+    target = out.interior.swapaxes(1, 2) if swapped else out.interior
+    return lambda: np.copyto(target, codes)
+
+
+def _store(region: Region, memory: Bytes, out: Activation) -> Thunk:
+    target = region.view(memory)
+    return lambda: np.copyto(target, to_bytes(out.interior))
+
+
+def _load(region: Region, memory: Bytes, out: Activation, signed: bool) -> Thunk:
+    source = region.view(memory)
+
+    def load() -> None:
+        data = np.ascontiguousarray(source)
+        np.copyto(out.interior, data.view(np.int8) if signed else data)
+
+    return load
+
+
+def _golden(plan: Plan, step: Step, memory: Bytes, out: Activation, counter: Saturation) -> Thunk:
+    """A step on byte memory with the golden arithmetic; its result is loaded into the array."""
+    load = _load(step.out, memory, out, step.signed)
+    order = _restore(step.d, plan.swapped)
+
+    def run() -> None:
+        counter.count += reference.execute(order, plan.content, memory)
+        load()
+
+    return run
+
+
+def _restore(d: Descriptor | None, swapped: bool) -> Descriptor:
+    from norcim.emulator.steps import swap_axes
+
+    assert d is not None
+    return swap_axes(d) if swapped else d
+
+
+def _fast(
+    plan: Plan, d: Descriptor, step: Step, arrays: list[Activation], out: Activation,
+    memory: Bytes, counter: Saturation,
+) -> list[Thunk]:  # fmt: skip
+    """The kernel of one descriptor, its inputs brought to the shapes that it reads."""
+    work: list[Thunk] = []
+    operands = []
+    shape = (d.in_h, d.in_w, d.in_c)
+    from norcim.emulator.regions import input_regions
+
+    for source, region, sign in zip(
+        step.sources, input_regions(d), (d.in_signed, d.in2_signed), strict=False
+    ):
+        if source is None:
+            x = new_activation(len(memory), shape, NO_BORDER)
+            work.append(_load(region, memory, x, bool(sign)))
+        else:
+            x, copy = as_shape(arrays[source], shape, plan.swapped)
+            work += copy
+        operands.append(x)
+    work.append(_kernel(plan, d, operands, out, counter))
+    if d.use_table and d.opcode != Opcode.TABLE:
+        work.append(kernels.make_table(d, plan.content, out.interior, out.interior))
+    return work
+
+
+def _kernel(
+    plan: Plan, d: Descriptor, x: list[Activation], out: Activation, counter: Saturation
+) -> Thunk:
+    content, target = plan.content, out.interior
+    order = (1, 0) if plan.swapped else (0, 1)
+    if d.opcode == Opcode.MVM:
+        return kernels.make_mvm(d, content, x[0], target, counter, order)
+    if d.opcode == Opcode.DWCONV:
+        return kernels.make_dwconv(d, content, x[0], target, order)
+    if d.opcode == Opcode.ADD:
+        return kernels.make_add(d, x[0], x[1], target)
+    if d.opcode == Opcode.MAXPOOL:
+        return kernels.make_maxpool(d, x[0], target)
+    if d.opcode == Opcode.AVGPOOL:
+        return kernels.make_avgpool(d, content, x[0], target)
+    if d.opcode == Opcode.TABLE:
+        return kernels.make_table(d, content, x[0].interior, target)
+    return kernels.make_softmax(d, content, x[0], target)
+
+
+def _reader(
+    plan: Plan, arrays: list[Activation], memory: Bytes, source: int | None, region: Region
+) -> Callable[[], Bytes]:
+    if source is None:
+        view = region.view(memory)
+        return view.copy
+    found = arrays[source]
+    return lambda: _result(found, plan.swapped)().reshape(len(memory), *region.shape)
+
+
+def _result(x: Activation, swapped: bool) -> Callable[[], Bytes]:
+    source = x.interior.swapaxes(1, 2) if swapped else x.interior
+    return lambda: np.ascontiguousarray(to_bytes(source))
