@@ -11,6 +11,7 @@ from norcim.frontend.passes import (
     Pass,
     drop_unread,
     fuse_clips,
+    fuse_gates,
     fuse_pads,
     hoist_clips,
     merge_quantisation,
@@ -23,11 +24,13 @@ PASSES: tuple[Pass, ...] = (
     drop_unread,
     fold_after,
     fold_before,
+    fuse_gates,
     hoist_clips,
     fuse_clips,
     merge_quantisation,
-    fuse_pads,
     spread_quantisation,
+    fuse_clips,
+    fuse_pads,
 )
 """In this order; the graph is verified after each."""
 

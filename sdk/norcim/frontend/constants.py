@@ -15,6 +15,7 @@ import numpy.typing as npt
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from norcim.errors import NorcimError
 from norcim.frontend.builder import check_budget
 from norcim.frontend.load import Node, damaged
 from norcim.frontend.values import Const, Unsupported
@@ -68,7 +69,14 @@ def _gather(arrays: Sequence[Array], attrs: Mapping[str, Any]) -> int:
 
 
 def _matmul(arrays: Sequence[Array], _attrs: Mapping[str, Any]) -> int:
-    return arrays[0].size * arrays[1].size  # an upper bound of the work as well as of the result
+    a, b = arrays[0], arrays[1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return prod(batch) * prod(a.shape[-2:-1]) * (b.shape[-1] if b.ndim > 1 else 1)
+
+
+def _gemm(arrays: Sequence[Array], attrs: Mapping[str, Any]) -> int:
+    a, b = arrays[0], arrays[1]
+    return int(a.shape[1 if attrs.get("transA") else 0] * b.shape[0 if attrs.get("transB") else 1])
 
 
 _ELEMENTWISE = """
@@ -87,7 +95,7 @@ FOLDABLE: Mapping[str, Bound] = {
     "ConstantOfShape": _first_as_shape,
     "Expand": _expand,
     "Gather": _gather,
-    "Gemm": _matmul,
+    "Gemm": _gemm,
     "MatMul": _matmul,
     "Pad": _pad,
     "Range": _range,
@@ -138,16 +146,18 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
     try:
         check_budget(FOLDABLE[node.op](present, node.attrs), node.name)
         results = _evaluate(node, inputs, opset)
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+    except NorcimError:
+        raise
+    except Exception as error:  # onnx's reference raises whatever its numpy code meets
         raise damaged(node.name, f"{node.op} of constants fails: {error}") from error
-    return [Const(array, symbolic=symbolic) for array in results]
+    return [Const(array, symbolic=symbolic and bool((array == -1).any())) for array in results]
 
 
 def _evaluate(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Array]:
     names = ["" if const is None else f"i{k}" for k, const in enumerate(inputs)]
     outputs = [f"o{k}" for k in range(len(node.outputs))]
     proto = helper.make_node(node.op, names, outputs, **node.attrs)
-    feeds = {f"i{k}": const.array for k, const in enumerate(inputs) if const is not None}
+    feeds = {f"i{k}": _narrow(const.array) for k, const in enumerate(inputs) if const is not None}
     infos = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
         for name, a in feeds.items()

@@ -116,7 +116,7 @@ def _import_node(state: _Import, node: Node) -> None:
         except Unsupported as refusal:
             name, workaround = _problem(node, str(refusal), refusal.workaround)
             state.problems[name] = workaround
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise damaged(f"{node.op} {node.name}", str(error)) from error
     for name, value in zip(node.outputs, results, strict=False):
         if name and name in state.values:

@@ -118,7 +118,8 @@ def _parameters(call: Call, shape: tuple[int, ...]) -> tuple[Array, Array]:
 def _quantise_constant(call: Call, const: Const, dtype: str) -> Const:
     scale, zero = _parameters(call, const.array.shape)
     limits = np.iinfo(dtype)
-    codes = np.rint(call.finite(const.array) / scale) + zero
+    single = call.finite(const.array).astype(np.float32) / scale.astype(np.float32)
+    codes = np.rint(single) + zero  # divided in float32, as ONNX says, so that ties agree
     return Const(np.clip(codes, limits.min, limits.max).astype(dtype))
 
 

@@ -44,7 +44,7 @@ class Edit:
 
     def swap(self, old: Op, new: Op) -> None:
         """Put an operation in another one's place."""
-        self.ops[self.ops.index(old)] = new
+        self.ops = [new if op is old else op for op in self.ops]
 
     def drop(self, op: Op) -> None:
         """Remove an operation and its output tensor."""
@@ -90,17 +90,29 @@ def hoist_clips(graph: Graph) -> Graph:
 
 
 def fuse_clips(graph: Graph) -> Graph:
-    """Make a clamp part of the operation before it."""
+    """Make a clamp part of the operation before it.
+
+    Between two tensors of the same quantisation parameters that is exact as well: rounding to
+    codes and clamping commute, because both are monotone and rounding twice changes nothing.
+    """
     edit = Edit(graph)
     for clip in [op for op in graph.ops if op.kind == "clip" and op.attrs["clamp"] is not None]:
         before = edit.writer.get(clip.inputs[0])
-        if before is None or before.kind not in _FUSES_CLAMP or not edit.private(before.output):
+        if before is None or before.kind not in _FUSES_CLAMP:
+            continue
+        if not (edit.private(before.output) or _rounds_alike(edit, before, clip)):
             continue
         clamp = compose(before.attrs["clamp"], clip.attrs["clamp"])
         edit.swap(clip, replace(with_attrs(before, clamp=clamp), output=clip.output))
         edit.drop(before)
         edit.refresh()
     return edit.close()
+
+
+def _rounds_alike(edit: Edit, before: Op, clip: Op) -> bool:
+    inner, outer = edit.tensors[before.output].qparams, edit.tensors[clip.output].qparams
+    alone = edit.readers[before.output] == 1 and before.output not in edit.ports
+    return alone and inner is not None and inner == outer
 
 
 def merge_quantisation(graph: Graph) -> Graph:
@@ -131,6 +143,38 @@ def _rename(edit: Edit, renamed: Mapping[str, str]) -> Graph:
     ports = [replace(port, tensor=name(port.tensor)) for port in edit.graph.outputs]
     edit.graph = replace(edit.graph, outputs=tuple(ports))
     return edit.close()
+
+
+def fuse_gates(graph: Graph) -> Graph:
+    """Read x * sigmoid(x) and x * hard_sigmoid(x) as one table."""
+    edit = Edit(graph)
+    for product in [op for op in graph.ops if op.kind == "mul" and op.attrs["clamp"] is None]:
+        for x, gated in (product.inputs, product.inputs[::-1]):
+            gate = edit.writer.get(gated)
+            function = _GATES.get(_table_key(gate)) if gate else None
+            if gate and function and gate.inputs == (x,) and edit.private(gated):
+                attrs = MappingProxyType({"function": function, "alpha": 0.0, "beta": 0.0})
+                edit.swap(product, replace(product, kind="table", inputs=(x,), attrs=attrs))
+                edit.drop(gate)
+                edit.refresh()
+                break
+    return edit.close()
+
+
+def _table_key(op: Op) -> tuple[Any, ...]:
+    """What identifies a table's function; float32 parameters to six digits."""
+    attrs = op.attrs
+    if op.kind != "table":
+        return ()
+    return (attrs["function"], round(attrs["alpha"], 6), round(attrs["beta"], 6))
+
+
+_GATES: Mapping[tuple[Any, ...], str] = MappingProxyType(
+    {
+        ("sigmoid", 0.0, 0.0): "silu",
+        ("hard_sigmoid", round(1 / 6, 6), 0.5): "hard_swish",
+    }
+)
 
 
 def fuse_pads(graph: Graph) -> Graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from norcim.frontend.builder import check_budget
 from norcim.frontend.call import Call
 from norcim.frontend.values import Unsupported
 from norcim.ir.window import Pads, Pair, extent
@@ -29,7 +30,9 @@ def window(call: Call, kernel: Sequence[int], size: Pair) -> Window:
     if min(*stride, *dilation, *shape) < 1:
         raise ValueError(f"kernel {shape}, strides {stride}, dilations {dilation}")
     spans = (extent(shape[0], dilation[0]), extent(shape[1], dilation[1]))
-    return Window(shape, stride, dilation, _pads(call, rank, size, spans, stride))
+    pads = _pads(call, rank, size, spans, stride)
+    check_budget((size[0] + pads[0] + pads[2]) * (size[1] + pads[1] + pads[3]), call.node.name)
+    return Window(shape, stride, dilation, pads)
 
 
 def _pair(values: Sequence[int], rank: int) -> Pair:

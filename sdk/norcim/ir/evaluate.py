@@ -11,8 +11,8 @@ from norcim.errors import NorcimError
 from norcim.ir.graph import Floats, Graph, QParams
 from norcim.ir.ops import OPS
 
-_CHUNK_ELEMENTS = 1 << 21
-"""Floats of the largest im2col matrix of one chunk: 8 MiB, about what a cache still holds."""
+_CHUNK_ELEMENTS = 1 << 18
+"""Floats of the largest im2col matrix of one chunk: 1 MiB stays in a core's cache."""
 
 
 def fake_quantise(x: Floats, qparams: QParams) -> Floats:
