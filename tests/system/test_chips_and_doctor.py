@@ -1,0 +1,79 @@
+"""`norcim chips` and `norcim doctor` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from norcim_cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def lines_of(capsys: Capture) -> list[dict[str, object]]:
+    """Every line of stdout as JSON."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_chips_lists_all_four(capsys: Capture) -> None:
+    assert main(["chips"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("digital", "nor1", "overlay", "wtm2101"))
+
+
+def test_chips_as_json_is_one_object_a_chip(capsys: Capture) -> None:
+    assert main(["chips", "--json"]) == 0
+    found = lines_of(capsys)
+    assert [chip["name"] for chip in found] == ["digital", "nor1", "overlay", "wtm2101"]
+    assert {chip["schema"] for chip in found} == {"norcim.chip.v1"}
+
+
+def test_one_chip_shows_every_value_with_its_source(capsys: Capture) -> None:
+    assert main(["chips", "wtm2101", "--json"]) == 0
+    (found,) = lines_of(capsys)
+    values = found["values"]
+    assert isinstance(values, dict)
+    assert values["arrays.n_rows"]["value"] == 1792
+    assert values["converter.rule"]["value"] == "wtm2101"
+    assert all(entry["source"] for entry in values.values())
+
+
+def test_chip_file_can_be_taken_as_a_start_for_your_own(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["chips", "nor1", "--toml"]) == 0
+    path = tmp_path / "my.toml"
+    path.write_text(capsys.readouterr().out)
+    assert main(["chips", str(path)]) == 0
+    assert "arrays.n_rows" in capsys.readouterr().out
+
+
+def test_unknown_chip_is_a_usage_error(capsys: Capture) -> None:
+    assert main(["chips", "wtm2100"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "NC-E0701" in err
+    assert "did you mean 'wtm2101'?" in err
+
+
+def test_doctor_shows_where_each_value_comes_from(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NORCIM_CHIP", "digital")
+    assert main(["doctor", "--json"]) == 0
+    (found,) = lines_of(capsys)
+    configuration = found["configuration"]
+    assert isinstance(configuration, list)
+    chip = next(row for row in configuration if row["name"] == "chip")
+    assert chip["value"] == "digital"
+    assert "NORCIM_CHIP" in chip["source"]
+
+
+def test_doctor_in_words(capsys: Capture) -> None:
+    assert main(["doctor"]) == 0
+    assert "everything that norcim needs is here" in capsys.readouterr().out
+
+
+def test_devices_lists_the_emulator(capsys: Capture) -> None:
+    assert main(["devices", "--json"]) == 0
+    assert lines_of(capsys)[0]["url"] == "emulator:"
