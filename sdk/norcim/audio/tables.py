@@ -23,6 +23,9 @@ TWIDDLE_BITS = 30
 MEL_BITS = 12
 LOG_INDEX_BITS = 7
 LOG_FRACTION_BITS = 16
+MAX_BAND_BINS = 62
+"""A power is below 2^46, a weight at most 2^12, a triangle's mean weight half of that (and at most
+one bin more): 62 bins stay below 2^63."""
 
 _CONTEXT = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _TWO_PI = Decimal("6.283185307179586476925286766559005768394338798750")
@@ -107,11 +110,11 @@ def _mel_segments(config: LogMelConfig) -> tuple[int, list[int], list[int]]:
                 rise.append(_round((f - lo) / (hi - lo) * (1 << MEL_BITS)))
         if start[-1] == len(rise):
             raise _bad_bands(config, f"no FFT bin between {lo:.0f} and {hi:.0f} Hz", "fewer")
-    for segment in range(config.n_mels):
-        stop = [*start, len(rise)][segment + 2]
-        # |X|^2 in LSB^2 is below 2^46 and MEL_BITS are added: 2^5 bins leave 63 bits.
-        if (stop - start[segment]) / 2 > 1 << 5:
-            raise _bad_bands(config, f"band {segment} spans {stop - start[segment]} bins", "more")
+    ends = [*start, len(rise)]
+    for band in range(config.n_mels):
+        n_bins = ends[band + 2] - ends[band]
+        if n_bins > MAX_BAND_BINS:
+            raise _bad_bands(config, f"band {band} spans {n_bins} bins", "more")
     return first_bin, rise, start
 
 
@@ -154,7 +157,7 @@ def _bad_bands(config: LogMelConfig, got: str, direction: str) -> NorcimError:
         "NC-E0803",
         "audio front end: the FFT does not fit the mel bands",
         where=f"n_mels {config.n_mels}, n_fft {config.n_fft}",
-        expected="1 to 32 FFT bins a band and at least 1 between neighbouring band edges",
+        expected=f"1 to {MAX_BAND_BINS} FFT bins a band, 1 or more between neighbouring mel points",
         got=got,
         fix=f"ask for {direction} bands, or change n_fft, f_lo_hz or f_hi_hz",
     )
