@@ -32,7 +32,8 @@ from torch.nn import functional
 from norcim.audio import LogMelConfig, log_mel
 
 UNKNOWN = LABELS.index("_unknown_")
-TEMPERATURE = 2.0
+SMOOTHING = 0.05
+"""Share of a label that is spread over all of them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def parse_options() -> argparse.Namespace:
         metavar="SHARE",
         help="share of the speakers held out to report accuracy on [0: train on all]",
     )
-    add("--teachers", type=int, default=2, help="wide networks to learn from [2]")
+    add("--teachers", type=int, default=1, help="wide networks to learn from [1]")
     add("--teacher-steps", type=int, default=3500, help="batches for each teacher [3500]")
     add("--steps", type=int, default=7000, help="batches for the small network [7000]")
     add("--fine-tune-steps", type=int, default=600, help="batches under 8-bit rounding [600]")
@@ -250,7 +251,8 @@ def draw_batches(
         mix = torch.distributions.Beta(0.3, 0.3).sample((size, 1))
         mix, partner = torch.maximum(mix, 1 - mix), torch.randperm(size)
         codes = mix[:, :, None] * codes + (1 - mix[:, :, None]) * codes[partner]
-        yield codes[:, None], mix * share + (1 - mix) * share[partner]
+        share = mix * share + (1 - mix) * share[partner]
+        yield codes[:, None], (1 - SMOOTHING) * share + SMOOTHING / len(LABELS)
 
 
 def warp_codes(codes: Tensor) -> Tensor:
@@ -290,7 +292,7 @@ def add_teachers(
     for codes, share in batches:
         if teachers:
             with torch.no_grad():
-                answers = [functional.softmax(t(codes) / TEMPERATURE, 1) for t in teachers]
+                answers = [functional.softmax(t(codes), 1) for t in teachers]
             share = 0.2 * share + 0.8 * torch.stack(answers).mean(0)
         yield codes, share
 
@@ -309,7 +311,7 @@ def fit(
     mean = copy.deepcopy(model)
     for step, (codes, share) in enumerate(batches):
         model.train()
-        loss = functional.cross_entropy(model(codes), share, label_smoothing=0.05)
+        loss = functional.cross_entropy(model(codes), share)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
