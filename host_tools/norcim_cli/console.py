@@ -95,7 +95,7 @@ def progress() -> Iterator[Progress]:
 def _line_per_step() -> Progress:
     seen: set[str] = set()
 
-    def report(step: str, done: int, total: int) -> None:  # noqa: ARG001
+    def report(step: str, done: int, total: int) -> None:
         if step not in seen:
             seen.add(step)
             click.echo(f"{step} ...", err=True)

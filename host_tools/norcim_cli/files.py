@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from norcim.errors import EXIT_USAGE, NorcimError
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from norcim.image import ImageContent

@@ -27,7 +27,7 @@ class Entry:
 MODEL, RUN, DEVICE, SETUP = "Model to image", "Run without a board", "Devices", "About"
 
 ENTRIES = (
-    Entry(MODEL, "analyse", "analyse:analyse", "Say whether a model fits a chip, and what it needs."),
+    Entry(MODEL, "analyse", "analyse:analyse", "Say whether a model fits a chip; what it needs."),
     Entry(MODEL, "compile", "compile:compile_", "Turn an ONNX model into a weight image."),
     Entry(MODEL, "info", "info:info", "Show what a weight image or a model holds."),
     Entry(MODEL, "estimate", "estimate:estimate", "Estimate latency and energy of one inference."),
@@ -48,18 +48,18 @@ ENTRIES = (
 class LazyGroup(click.Group):
     """A click group whose commands are rows of ENTRIES."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the table."""
         return [entry.name for entry in ENTRIES]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or None."""
         for entry in ENTRIES:
             if entry.name == cmd_name:
                 return entry.load()
         return None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands under their sections, without importing any."""
         width = max(len(entry.name) for entry in ENTRIES)
         for section in dict.fromkeys(entry.section for entry in ENTRIES):

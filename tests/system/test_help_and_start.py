@@ -38,7 +38,9 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in ENTRIES])
-def test_each_command_has_help_in_short_lines(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_has_help_in_short_lines(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     from norcim_cli.main import main
 
     assert main([name, "--help"]) == 0

@@ -14,7 +14,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 def test_every_error_id_is_explained_exactly_once() -> None:
     sources = [*ROOT.glob("sdk/**/*.py"), *ROOT.glob("host_tools/**/*.py")]
-    used = {found for path in sources for found in re.findall(r"NC-E\d{4}", path.read_text("utf-8"))}
+    used = {
+        found for path in sources for found in re.findall(r"NC-E\d{4}", path.read_text("utf-8"))
+    }
     page = (ROOT / "docs" / "errors.md").read_text("utf-8")
     explained = Counter(re.findall(r"^\| `(NC-E\d{4})` \|", page, flags=re.M))
     assert sorted(used - set(explained)) == [], "missing in docs/errors.md"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.chip
 @options.common
 def analyse(model: str, chip: str) -> None:
-    """Say whether a model fits a chip, and what it needs.
+    """Say whether a model fits a chip; what it needs.
 
     Needs no calibration. Everything that is not supported is listed at once, with what to do;
     the exit code is then 3.
@@ -38,20 +38,23 @@ def analyse(model: str, chip: str) -> None:
         "n_cells": loaded.n_cells,
     }
     if console.STATE.json_mode:
-        console.emit(
-            "analyse.v1", {"name": graph.name, "chip": loaded.name, **total, "ops": rows}
-        )
+        console.emit("analyse.v1", {"name": graph.name, "chip": loaded.name, **total, "ops": rows})
         return
-    console.table(
-        ("node", "operation", "output", "weights", "MACs"),
-        [(r["node"], r["kind"], r["output"], f"{r['n_weights']:,}", f"{r['n_macs']:,}") for r in rows],
-        right="   rr",
-    )
+    print_ops(rows)
     share = 100 * total["n_weights"] / total["n_cells"]
     console.say(
         f"{graph.name}: every operation is supported on {loaded.name}; {total['n_macs']:,} MACs, "
         f"{total['n_weights']:,} weights ({share:.1f} % of {total['n_cells']:,} cells)"
     )
+
+
+def print_ops(rows: list[dict[str, Any]]) -> None:
+    """A table of `op_rows`."""
+    cells = [
+        (row["node"], row["kind"], row["output"], f"{row['n_weights']:,}", f"{row['n_macs']:,}")
+        for row in rows
+    ]
+    console.table(("node", "operation", "output", "weights", "MACs"), cells, right="   rr")
 
 
 def op_rows(graph: Graph) -> list[dict[str, Any]]:

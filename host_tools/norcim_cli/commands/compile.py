@@ -48,9 +48,10 @@ def compile_(
     A float model needs --calibration; a QDQ model brings its own scales. Unsupported operators
     and models that do not fit are reported before calibration starts.
     """
+    from norcim.runtime import compile_model
+
     from norcim.chips import load_chip
     from norcim.image import build_image, write_file
-    from norcim.runtime import compile_model
 
     target = Path(output) if output else Path(Path(model).stem + ".cim")
     if not dry_run:

@@ -48,13 +48,12 @@ def _image_info(file: str) -> None:
     }
     if console.STATE.json_mode:
         listed = [_section(section) for section in sections]
-        console.emit(
-            "info.v1", {**heading, "layers": layers, "arrays": arrays, "sections": listed}
-        )
+        console.emit("info.v1", {**heading, "layers": layers, "arrays": arrays, "sections": listed})
         return
     for key in ("name", "chip", "chip_hash", "n_bytes", "sha256", "activation_bytes"):
         value = heading[key]
-        console.say(f"{key + ':':<18}{value:,}" if isinstance(value, int) else f"{key + ':':<18}{value}")
+        text = f"{value:,}" if isinstance(value, int) else value
+        console.say(f"{key + ':':<18}{text}")
     console.table(
         ("layer", "does", "output", "tiles", "gain", "weights"),
         [
@@ -133,11 +132,11 @@ def occupancy(content: ImageContent) -> list[dict[str, Any]]:
 
 def _model_info(file: str) -> None:
     from norcim.frontend import import_onnx
-    from norcim_cli.commands.analyse import op_rows
+    from norcim_cli.commands.analyse import op_rows, print_ops
 
     graph = import_onnx(file)
     rows = op_rows(graph)
-    ports = [
+    ports: list[dict[str, Any]] = [
         {"tensor": p.tensor, "shape": list(p.shape), "codes": p.codes, "is_output": is_output}
         for is_output, group in ((False, graph.inputs), (True, graph.outputs))
         for p in group
@@ -149,8 +148,4 @@ def _model_info(file: str) -> None:
     for port in ports:
         side = "output" if port["is_output"] else "input"
         console.say(f"{side + ':':<8}{port['tensor']} {tuple(port['shape'])} {port['codes']}")
-    console.table(
-        ("node", "operation", "output", "weights", "MACs"),
-        [(r["node"], r["kind"], r["output"], f"{r['n_weights']:,}", f"{r['n_macs']:,}") for r in rows],
-        right="   rr",
-    )
+    print_ops(rows)

@@ -60,8 +60,7 @@ def test_bad_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "norcim.toml"
     path.write_text(text)
     with pytest.raises(NorcimError) as caught:
-        for name in settings.SETTINGS:
-            settings.resolve(name)
+        _ = [settings.resolve(name) for name in settings.SETTINGS]
     assert (caught.value.id, caught.value.where) == ("NC-E0104", str(path))
 
 
