@@ -83,22 +83,26 @@ def table(
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """A callback progress(step, done, total): bars on a terminal, else a line per step."""
+    """A callback progress(step, done, total): a bar on a terminal, else a line a kind of step.
+
+    The first word of a step is its kind: `quantise conv1`, `quantise conv2` are one line, one bar.
+    """
     if STATE.quiet:
         yield lambda _step, _done, _total: None
     elif sys.stderr.isatty():
         yield from _bars()
     else:
-        yield _line_per_step()
+        yield _line_per_kind()
 
 
-def _line_per_step() -> Progress:
+def _line_per_kind() -> Progress:
     seen: set[str] = set()
 
-    def report(step: str, done: int, total: int) -> None:
-        if step not in seen:
-            seen.add(step)
-            click.echo(f"{step} ...", err=True)
+    def report(step: str, _done: int, _total: int) -> None:
+        kind = step.split(" ")[0]
+        if kind not in seen:
+            seen.add(kind)
+            click.echo(f"{kind} ...", err=True)
 
     return report
 
@@ -108,14 +112,15 @@ def _bars() -> Iterator[Progress]:
     from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<30}"), BarColumn(), TimeElapsedColumn())
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+            kind = step.split(" ")[0]
+            if kind not in tasks:
+                tasks[kind] = bars.add_task(kind, total=total)
+            bars.update(tasks[kind], description=step[:30], completed=done, total=total)
 
         yield report
 

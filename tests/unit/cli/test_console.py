@@ -115,16 +115,16 @@ def test_quiet_silences_logs_and_progress(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
 
 
-def test_progress_without_a_terminal_prints_each_step_once(
+def test_progress_without_a_terminal_prints_each_kind_of_step_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with console.progress() as report:
         for done in range(3):
-            report("calibrate", done, 3)
+            report(f"quantise conv{done}", done, 3)
         report("place tiles", 0, 1)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "calibrate ...\nplace tiles ...\n"
+    assert err == "quantise ...\nplace ...\n"
 
 
 def test_log_levels(capsys: pytest.CaptureFixture[str]) -> None:
