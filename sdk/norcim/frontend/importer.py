@@ -130,7 +130,8 @@ def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[
         return [constant_node(node)]
     constants = [value for value in values if isinstance(value, Const)]
     if len(constants) == sum(value is not None for value in values):
-        on_codes = node.op.endswith("quantizeLinear") or constants[0].codes is not None
+        quantising = node.op in ("QuantizeLinear", "DequantizeLinear")
+        on_codes = quantising or constants[0].codes is not None
         if node.op not in ON_CODES or not on_codes:
             return fold(
                 node, [v if isinstance(v, Const) else None for v in values], state.model.opset
@@ -146,6 +147,9 @@ def _finish(state: _Import) -> Graph:
     for info in model.inputs:
         view = state.values[info.name]
         assert isinstance(view, View)
+        if view.integer and builder.tensors[view.tensor].qparams is None:
+            fix = "export in QDQ format: DequantizeLinear first"
+            raise _unsupported({f"input {info.name}: codes that nothing dequantises": fix})
         inputs.append(_port(view))
     outputs = [_output_port(state, info) for info in model.outputs]
     return Graph(

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from norcim.errors import NorcimError
+from norcim.frontend.builder import Builder
 from norcim.frontend.call import Array, Call
 from norcim.frontend.values import Codes, Const, Unsupported, Value, View
 from norcim.ir.graph import QParams
@@ -60,7 +61,7 @@ def dequantize_linear(call: Call) -> Value:
     qparams = _scalar_qparams(call, view.integer)
     have = call.builder.tensors[view.tensor].qparams
     if have is None:
-        call.builder.set_qparams(view.tensor, qparams)
+        _annotate_codes(call.builder, view.tensor, qparams)
     elif have != qparams:
         raise Unsupported(
             f"its parameters differ from those that its input was quantised with "
@@ -68,6 +69,15 @@ def dequantize_linear(call: Call) -> Value:
             "insert a DequantizeLinear and QuantizeLinear pair for the change of scale",
         )
     return replace(view, integer="")
+
+
+def _annotate_codes(builder: Builder, tensor: str, qparams: QParams) -> None:
+    """Parameters for a tensor of codes and for those that its codes were moved from."""
+    writers = {op.output: op for op in builder.ops}
+    while builder.tensors[tensor].qparams is None:
+        builder.set_qparams(tensor, qparams)
+        if tensor in writers:
+            tensor = writers[tensor].inputs[0]
 
 
 def _scales(call: Call) -> Array:
