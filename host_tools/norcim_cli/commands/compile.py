@@ -27,7 +27,6 @@ from norcim_cli import console, files, options
     "--meta", "meta_file", metavar="FILE", help="JSON object to keep: labels, front end, notes."
 )
 @click.option("--sign-key", metavar="FILE", help="Sign with this raw 32-byte Ed25519 private key.")
-@options.seed
 @options.overwrite
 @options.dry_run
 @options.common
@@ -39,7 +38,6 @@ def compile_(
     name: str | None,
     meta_file: str | None,
     sign_key: str | None,
-    seed: int,
     overwrite: bool,
     dry_run: bool,
 ) -> None:
@@ -48,10 +46,9 @@ def compile_(
     A float model needs --calibration; a QDQ model brings its own scales. Unsupported operators
     and models that do not fit are reported before calibration starts.
     """
-    from norcim.runtime import compile_model
-
     from norcim.chips import load_chip
     from norcim.image import build_image, write_file
+    from norcim.runtime import compile_model
 
     target = Path(output) if output else Path(Path(model).stem + ".cim")
     if not dry_run:
@@ -69,18 +66,15 @@ def compile_(
             vectors,
             name=name or Path(model).stem,
             meta_extra=meta,
-            seed=seed,
             progress=progress,
         )
     image = build_image(content, sign_key=key)
     if not dry_run:
         write_file(target, image, overwrite=overwrite)
-    _report(target, dry_run, len(image), loaded.name, time.perf_counter() - started, seed)
+    _report(target, dry_run, len(image), loaded.name, time.perf_counter() - started)
 
 
-def _report(
-    target: Path, dry_run: bool, n_bytes: int, chip: str, elapsed_s: float, seed: int
-) -> None:
+def _report(target: Path, dry_run: bool, n_bytes: int, chip: str, elapsed_s: float) -> None:
     if console.STATE.json_mode:
         console.emit(
             "compile.v1",
@@ -88,7 +82,6 @@ def _report(
                 "output": None if dry_run else str(target),
                 "chip": chip,
                 "n_bytes": n_bytes,
-                "seed": seed,
                 "elapsed_s": round(elapsed_s, 3),
             },
         )

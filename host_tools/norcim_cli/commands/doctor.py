@@ -44,7 +44,7 @@ def doctor() -> int:
     Exits with 1 if something that norcim needs is missing; extras that are not installed are
     listed with the line that installs them.
     """
-    checks = [_python(), *_core(), *_extras(), _chips(), _models(), *_ports()]
+    checks = [_python(), *_core(), *_extras(), _chips(), _models()]
     configured = _configuration()
     if console.STATE.json_mode:
         values = [asdict(check) for check in checks]
@@ -109,15 +109,6 @@ def _models() -> Check:
         return Check("models", "ok", str(models.find_model("kws")))
     except NorcimError as error:
         return Check("models", "bad", error.got, error.fix)
-
-
-def _ports() -> list[Check]:
-    from norcim_cli.commands.devices import find_devices
-
-    found = [device for device in find_devices() if device["kind"] != "emulator"]
-    text = ", ".join(device["url"] for device in found) or "none"
-    fix = "" if found else "plug a board in; without one, use --port emulator:"
-    return [Check("serial ports", "ok" if found else "missing", text, fix)]
 
 
 def _configuration() -> list[dict[str, str]]:

@@ -1,0 +1,48 @@
+"""Putting an image on a device, for the commands that need it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from norcim.errors import NorcimError
+from norcim.spec.image_format import SHA256
+
+if TYPE_CHECKING:
+    from norcim.transport import Device
+    from norcim_cli.console import Progress
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Where an image is: its slot, whether it had to be written, whether the slot is active."""
+
+    slot: int
+    written: bool
+    active: bool
+
+
+def install(
+    device: Device, data: bytes, *, slot: int | None, activate: bool, progress: Progress
+) -> Installed:
+    """Have an image in a slot, verified by the device from its cells.
+
+    slot  None: the active slot if it holds the image already, else the first that is not active
+    """
+    info = device.info()
+    active = info.active_slot
+    if active is not None and slot in (None, active) and holds(device, active, data):
+        return Installed(active, written=False, active=True)
+    target = info.free_slot if slot is None else slot
+    device.write(target, data, progress)
+    if activate:
+        device.activate(target)
+    return Installed(target, written=True, active=activate)
+
+
+def holds(device: Device, slot: int, data: bytes) -> bool:
+    """Whether a slot holds this very image, as the device hashes it."""
+    try:
+        return device.verify(slot) == data[SHA256.offset : SHA256.end].hex()
+    except NorcimError:  # blank or damaged: it does not
+        return False
