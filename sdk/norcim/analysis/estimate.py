@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 
 from norcim.chips.model import Chip
 from norcim.image.model import ImageContent
-from norcim.spec.program import Descriptor, Encoding, Opcode, Tile
+from norcim.spec.program import Descriptor, Opcode, Tile, wordlines_per_input
 
 FIRMWARE_STEPS = 3
 """Passes of a softmax over its elements: largest, sum of exponentials, division. ASSUMED."""
@@ -136,9 +136,8 @@ def tiles_of(content: ImageContent, step: Descriptor) -> Sequence[Tile]:
 
 
 def n_wordlines(step: Descriptor, tile: Tile) -> int:
-    """Wordlines that a tile drives, bias rows included; the PN encoding drives two an input."""
-    per_input = 2 if step.encoding == Encoding.PN else 1
-    return tile.n_rows * per_input + tile.n_bias_rows
+    """Wordlines that a tile drives, bias rows included."""
+    return tile.n_rows * wordlines_per_input(step.encoding, tile) + tile.n_bias_rows
 
 
 def _estimate_layer(

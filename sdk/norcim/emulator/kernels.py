@@ -47,13 +47,14 @@ def run_all(work: Sequence[Thunk]) -> Thunk:
 # --- matrix-vector multiply ---------------------------------------------------------------------
 
 
-def effective_weights(d: Descriptor, cells: TileCells) -> tuple[Ints, Ints] | None:
+def effective_weights(d: Descriptor, tile: Tile, cells: TileCells) -> tuple[Ints, Ints] | None:
     """Weights on the raw codes (n_rows, n_cols) and a constant (n_cols,) that give the same sums.
 
-    OFFSET adds 128 to every input, PN drives w on positive and -w on negative inputs: both are a
+    Copies of a wordline add up. OFFSET adds 128 to every input, PN drives w on positive and -w on negative inputs: both are a
     product with the raw code plus a constant. None if a PN tile's halves are not mirrored.
     """
-    weights = cells.weights.astype(np.int64)
+    copies = cells.weights.astype(np.int64).reshape(1 + tile.repeats, -1, tile.n_cols)
+    weights = copies.sum(axis=0)
     constant = BIAS_DRIVE * cells.bias.astype(np.int64).sum(axis=0)
     if d.encoding == Encoding.OFFSET:
         return weights, constant + 128 * weights.sum(axis=0)
@@ -81,7 +82,7 @@ def supports_mvm(d: Descriptor, content: ImageContent) -> bool:
     """Whether the fast path can run an MVM (all but PN tiles with unmirrored cells)."""
     tiles = content.tiles[d.tile_base : d.tile_base + d.n_tiles]
     return all(
-        effective_weights(d, tile_cells(content, tile, d.encoding)) is not None for tile in tiles
+        effective_weights(d, tile, tile_cells(content, tile, d.encoding)) is not None for tile in tiles
     )
 
 
@@ -134,7 +135,7 @@ def make_mvm(
 
 
 def _weights_of(d: Descriptor, content: ImageContent, tile: Tile) -> tuple[Ints, Ints]:
-    found = effective_weights(d, tile_cells(content, tile, d.encoding))
+    found = effective_weights(d, tile, tile_cells(content, tile, d.encoding))
     assert found is not None, "supports_mvm was not asked"
     return found
 

@@ -15,7 +15,15 @@ from norcim import arith
 from norcim.emulator.regions import Bytes, input_regions, output_region
 from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
-from norcim.spec.program import BIAS_DRIVE, Descriptor, Encoding, Function, Opcode, Stage, Tile
+from norcim.spec.program import (
+    BIAS_DRIVE,
+    Descriptor,
+    Function,
+    Opcode,
+    Stage,
+    Tile,
+    wordlines_per_input,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,7 +38,7 @@ class TileCells:
 
 def tile_cells(content: ImageContent, tile: Tile, encoding: int) -> TileCells:
     """Read a tile's cells from the image's weights."""
-    n_lines = tile.n_rows * (2 if encoding == Encoding.PN else 1)
+    n_lines = tile.n_rows * wordlines_per_input(encoding, tile)
     n_total = (n_lines + tile.n_bias_rows) * tile.n_cols
     flat = np.frombuffer(content.weights, np.int8, count=n_total, offset=tile.cells)
     cells = flat.reshape(n_lines + tile.n_bias_rows, tile.n_cols)
@@ -93,6 +101,7 @@ def tile_sums(d: Descriptor, tile: Tile, cells: TileCells, taps: Ints) -> Ints:
     vector = window.reshape(*window.shape[:3], -1)
     vector = vector[..., tile.k_first : tile.k_first + tile.n_rows]
     lines = arith.encode_rows(vector, d.encoding, d.in_zp)
+    lines = np.concatenate([lines] * (1 + tile.repeats), axis=-1)
     bias = BIAS_DRIVE * cells.bias.astype(np.int64).sum(axis=0)
     # Sums stay far below 2^53, so the float64 product is exact and runs on BLAS.
     product = lines.astype(np.float64) @ cells.weights.astype(np.float64)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
 from norcim.spec.image_format import MAX_COLUMNS, MAX_TILES
-from norcim.spec.program import Descriptor, Encoding, Rule, Stage, Tile
+from norcim.spec.program import (
+    Descriptor,
+    Encoding,
+    Rule,
+    Stage,
+    Tile,
+    wordlines_per_input,
+)
 
 GAIN_MAX = 30
 ALIGN_MAX = 24
@@ -113,7 +120,7 @@ def _check_tile(content: ImageContent, d: Descriptor, tile: Tile, where: str) ->
 
 
 def _n_wordlines(d: Descriptor, tile: Tile) -> int:
-    return tile.n_rows * (2 if d.encoding == Encoding.PN else 1)
+    return tile.n_rows * wordlines_per_input(d.encoding, tile)
 
 
 def _largest_code(d: Descriptor, tile: Tile) -> int:
@@ -125,7 +132,7 @@ def _largest_code(d: Descriptor, tile: Tile) -> int:
     # LOSSLESS: |row| <= 255, or 383 = 255 + 128 when a zero point is taken off; |cell| <= 128.
     # Of a PN pair only one wordline is not zero.
     row = 383 if d.encoding == Encoding.PN else 255
-    return (tile.n_rows * row + tile.n_bias_rows * 128) * 128
+    return (tile.n_rows * (1 + tile.repeats) * row + tile.n_bias_rows * 128) * 128
 
 
 def _check_covered(covered: list[tuple[int, int]], out_c: int, where: str) -> None:

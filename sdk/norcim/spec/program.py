@@ -142,7 +142,7 @@ class Tile:
     last: int = bits(0, 25, 1, "last tile of its column group")
     row: int = bits(1, 0, 16, "wordline of the first cell")
     col: int = bits(1, 16, 16, "bitline of the first cell")
-    n_rows: int = bits(2, 0, 16, "im2col inputs; PN uses twice as many wordlines")
+    n_rows: int = bits(2, 0, 16, "im2col inputs; see wordlines_per_input")
     n_cols: int = bits(2, 16, 16, "bitlines, one output channel each")
     k_first: int = bits(3, 0, 32, "index of the first input within the windowed im2col vector")
     in_c_first: int = bits(4, 0, 16, "first input channel of the window")
@@ -151,6 +151,16 @@ class Tile:
     bias_row: int = bits(5, 16, 8, "first bias row, counted within the bias strip")
     n_bias_rows: int = bits(5, 24, 8, "bias rows, each driven with 128")
     cells: int = bits(6, 0, 32, "first byte in the weights: wordlines x n_cols, then bias rows")
+    repeats: int = bits(7, 0, 8, "further copies of all wordlines: larger or finer weights")
+
+
+def wordlines_per_input(encoding: int, tile: Tile) -> int:
+    """Wordlines that one im2col input drives.
+
+    A tile's wordlines are its n_rows encoded inputs (PN: n_rows positive, then n_rows negative),
+    then the same again for every repeat.
+    """
+    return (2 if encoding == Encoding.PN else 1) * (1 + tile.repeats)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,24 @@
+"""Puts quantised graphs onto a chip: tiles, placement, memory, program."""
+
+from __future__ import annotations
+
+from norcim.mapper.emit import emit, tile_blocks
+from norcim.mapper.fit import check_support, graph_blocks
+from norcim.mapper.memory import plan_memory
+from norcim.mapper.placement import Block, Position, free_bias_rows, place_blocks
+from norcim.mapper.tiling import most_copies, on_vector_path, tile_conv
+
+__all__ = [
+    "Block",
+    "Position",
+    "check_support",
+    "emit",
+    "free_bias_rows",
+    "graph_blocks",
+    "most_copies",
+    "on_vector_path",
+    "place_blocks",
+    "plan_memory",
+    "tile_blocks",
+    "tile_conv",
+]

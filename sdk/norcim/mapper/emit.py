@@ -1,0 +1,290 @@
+"""Emit the program: descriptors, tiles, columns, tables and cells of a quantised graph."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from norcim.chips.model import Chip
+from norcim.image.model import ImageContent
+from norcim.ir.graph import QParams, Shape
+from norcim.ir.graph import Port as GraphPort
+from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
+from norcim.mapper.memory import MemoryPlan
+from norcim.mapper.placement import Block, Position, place_blocks
+from norcim.spec.program import (
+    Column,
+    Descriptor,
+    Encoding,
+    Function,
+    Opcode,
+    Port,
+    Stage,
+    Tile,
+)
+
+
+@dataclass
+class _Sections:
+    """What has been emitted so far."""
+
+    quant: QuantGraph
+    chip: Chip
+    memory: MemoryPlan
+    positions: list[Position]
+    program: list[Descriptor] = field(default_factory=list)
+    tiles: list[Tile] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    weights: bytearray = field(default_factory=bytearray)
+    vector_weights: bytearray = field(default_factory=bytearray)
+    tables: bytearray = field(default_factory=bytearray)
+    layers: list[dict[str, Any]] = field(default_factory=list)
+
+    def shape(self, name: str) -> Shape:
+        return self.quant.graph.tensors[name].shape
+
+    def q(self, name: str) -> QParams:
+        q = self.quant.graph.tensors[name].qparams
+        assert q is not None, "the quantiser gives every tensor its parameters"
+        return q
+
+
+def tile_blocks(quant: QuantGraph) -> list[Block]:
+    """The blocks of all tiles in the order in which they run."""
+    return [
+        Block(op.op.node, len(tile.weights), tile.shape.n_cols, len(tile.bias))
+        for op in quant.ops
+        if op.conv is not None
+        for tile in op.conv.tiles
+    ]
+
+
+def emit(
+    quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
+) -> ImageContent:
+    """Build the image's content; the known-answer test is left empty.
+
+    meta  goes into the image's metadata beside layers and ports
+    Raises NC-E0302 or NC-E0303 if the tiles do not fit.
+    """
+    positions = list(place_blocks(tile_blocks(quant), chip))
+    sections = _Sections(quant, chip, memory, positions)
+    for op in quant.ops:
+        _EMIT[op.op.kind](sections, op)
+    sections.program.append(Descriptor(opcode=Opcode.END))
+    graph = quant.graph
+    ports = [_port(sections, port, 0) for port in graph.inputs]
+    ports += [_port(sections, port, 1) for port in graph.outputs]
+    full_meta = {
+        **meta,
+        "inputs": [_port_meta(port) for port in graph.inputs],
+        "outputs": [_port_meta(port) for port in graph.outputs],
+        "layers": sections.layers,
+        "notes": list(quant.notes),
+    }
+    return ImageContent(
+        chip.name, chip.fingerprint, memory.n_bytes, tuple(sections.program),
+        tuple(sections.tiles), tuple(sections.columns), tuple(ports), bytes(sections.weights),
+        bytes(sections.vector_weights), bytes(sections.tables), b"", b"", full_meta,
+    )  # fmt: skip
+
+
+def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
+    h, w, c = s.shape(port.tensor)
+    q = s.q(port.tensor)
+    scale = struct.unpack("<I", struct.pack("<f", q.scale))[0]
+    return Port(
+        is_output, int(q.signed), q.zero_point, scale, s.memory.addr[port.tensor], w * c, c, h, w, c
+    )
+
+
+def _port_meta(port: GraphPort) -> dict[str, Any]:
+    return {
+        "name": port.tensor,
+        "shape": list(port.shape),
+        "perm": list(port.perm),
+        "codes": port.codes,
+    }
+
+
+def _base(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:
+    """The fields that every opcode shares."""
+    source, target = op.op.inputs[0], op.op.output
+    (in_h, in_w, in_c), (out_h, out_w, out_c) = s.shape(source), s.shape(target)
+    return Descriptor(
+        opcode=opcode, in_signed=int(s.q(source).signed), out_signed=int(s.q(target).signed),
+        layer=len(s.layers), in_addr=s.memory.addr[source], in_row_stride=in_w * in_c,
+        in_pixel_stride=in_c, in_channel_stride=1, in_h=in_h, in_w=in_w, in_c=in_c, out_c=out_c,
+        out_h=out_h, out_w=out_w, out_addr=s.memory.addr[target], out_row_stride=out_w * out_c,
+        out_pixel_stride=out_c, out_channel_stride=1, kernel_h=1, kernel_w=1, stride_h=1,
+        stride_w=1, dilation_h=1, dilation_w=1, clamp_lo=op.clamp[0], clamp_hi=op.clamp[1],
+    )  # fmt: skip
+
+
+def _append(s: _Sections, op: QuantOp, d: Descriptor) -> None:
+    q = s.q(op.op.output)
+    s.program.append(d)
+    s.layers.append(
+        {
+            "name": op.op.node,
+            "kind": op.op.kind,
+            "tensor": op.op.output,
+            "shape": list(s.shape(op.op.output)),
+            "scale": q.scale,
+            "zero_point": q.zero_point,
+            "signed": q.signed,
+        }
+    )
+
+
+def _windowed(d: Descriptor, op: QuantOp, kernel: Sequence[int]) -> Descriptor:
+    attrs = op.op.attrs
+    dilation = attrs.get("dilation", (1, 1))
+    return replace(
+        d, kernel_h=kernel[0], kernel_w=kernel[1], stride_h=attrs["stride"][0],
+        stride_w=attrs["stride"][1], dilation_h=dilation[0], dilation_w=dilation[1],
+        pad_top=attrs["pads"][0], pad_left=attrs["pads"][1],
+    )  # fmt: skip
+
+
+def _conv(s: _Sections, op: QuantOp) -> None:
+    conv = op.conv
+    assert conv is not None and op.op.weight is not None
+    q_in, q_out = s.q(op.op.inputs[0]), s.q(op.op.output)
+    opcode = Opcode.MVM if conv.tiles else Opcode.DWCONV
+    d = _windowed(_base(s, op, opcode), op, op.op.weight.shape[:2])
+    d = replace(
+        d, pad_value=q_in.zero_point & 0xFF, out_zp=q_out.zero_point, column_base=len(s.columns)
+    )
+    if conv.stage == Stage.REQUANTISE:
+        s.columns += [
+            Column(int(b), int(m), int(k))
+            for b, m, k in zip(conv.bias, conv.multiplier, conv.shift, strict=True)
+        ]
+    else:
+        d = replace(d, out_zp=0, column_base=0)
+    if conv.vector_weights is not None:
+        d = replace(d, weight_base=len(s.vector_weights))
+        s.vector_weights += conv.vector_weights.tobytes()
+    else:
+        d = _mvm(s, d, conv, q_in)
+    _append(s, op, d)
+
+
+def _mvm(s: _Sections, d: Descriptor, conv: QuantConv, q_in: QParams) -> Descriptor:
+    converter = s.chip.converter
+    d = replace(
+        d, stage=conv.stage, encoding=conv.encoding, rule=converter.rule,
+        converter_bits=converter.bits, tile_base=len(s.tiles), n_tiles=len(conv.tiles),
+        in_zp=q_in.zero_point if conv.encoding == Encoding.PN else 0,
+    )  # fmt: skip
+    starts = [tile.shape.out_c_first for tile in conv.tiles]
+    for index, tile in enumerate(conv.tiles):
+        shape, position = tile.shape, s.positions[len(s.tiles)]
+        s.tiles.append(
+            Tile(
+                array=position.array, gain=tile.gain, align=tile.align,
+                first=int(index == 0 or starts[index - 1] != starts[index]),
+                last=int(index + 1 == len(starts) or starts[index + 1] != starts[index]),
+                row=position.row, col=position.col, n_rows=shape.n_rows, n_cols=shape.n_cols,
+                k_first=shape.k_first, in_c_first=shape.in_c_first,
+                in_c_count=shape.in_c_count, out_c_first=shape.out_c_first,
+                bias_row=position.bias_row, n_bias_rows=len(tile.bias), cells=len(s.weights),
+                repeats=tile.repeats,
+            )
+        )  # fmt: skip
+        s.weights += tile.weights.tobytes() + tile.bias.tobytes()
+    return d
+
+
+def _add(s: _Sections, op: QuantOp) -> None:
+    d = _binary(s, op, Opcode.ADD)
+    _append(s, op, replace(d, multiplier_b=op.numbers["multiplier_b"]))
+
+
+def _mul(s: _Sections, op: QuantOp) -> None:
+    _append(s, op, _binary(s, op, Opcode.MUL))
+
+
+def _binary(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:
+    second = op.op.inputs[1]
+    _, w, c = s.shape(second)
+    q_a, q_b, q_out = s.q(op.op.inputs[0]), s.q(second), s.q(op.op.output)
+    return replace(
+        _base(s, op, opcode), in2_signed=int(q_b.signed), in_zp=q_a.zero_point,
+        in2_zp=q_b.zero_point, out_zp=q_out.zero_point, in2_addr=s.memory.addr[second],
+        in2_row_stride=w * c, in2_pixel_stride=c, multiplier_a=op.numbers["multiplier_a"],
+        shift=op.numbers["shift"],
+    )  # fmt: skip
+
+
+def _maxpool(s: _Sections, op: QuantOp) -> None:
+    _append(s, op, _windowed(_base(s, op, Opcode.MAXPOOL), op, op.op.attrs["kernel"]))
+
+
+def _avgpool(s: _Sections, op: QuantOp) -> None:
+    d = _windowed(_base(s, op, Opcode.AVGPOOL), op, op.op.attrs["kernel"])
+    q_in, q_out = s.q(op.op.inputs[0]), s.q(op.op.output)
+    d = replace(d, in_zp=q_in.zero_point, out_zp=q_out.zero_point, column_base=len(s.columns))
+    pairs = zip(op.arrays["multiplier"], op.arrays["shift"], strict=True)
+    s.columns += [Column(0, int(m), int(k)) for m, k in pairs]
+    _append(s, op, d)
+
+
+def _table(s: _Sections, op: QuantOp) -> None:
+    d = replace(_base(s, op, Opcode.TABLE), use_table=1, table=len(s.tables) // 256)
+    s.tables += op.arrays["table"].astype(np.uint8).tobytes()
+    _append(s, op, d)
+
+
+def _softmax(s: _Sections, op: QuantOp) -> None:
+    d = replace(
+        _base(s, op, Opcode.FIRMWARE), function=Function.SOFTMAX, argument=len(s.tables) // 256,
+        out_zp=s.q(op.op.output).zero_point,
+    )  # fmt: skip
+    s.tables += op.arrays["softmax"].astype("<u2").tobytes()
+    _append(s, op, d)
+
+
+def _reshape(s: _Sections, op: QuantOp) -> None:
+    """Nothing to do: the output shares the input's bytes."""
+
+
+def _transpose(s: _Sections, op: QuantOp) -> None:
+    h, w, c = s.shape(op.op.inputs[0])
+    strides, sizes = (w * c, c, 1), (h, w, c)
+    perm = op.op.attrs["perm"]
+    row, pixel, channel = (strides[axis] for axis in perm)
+    in_h, in_w, in_c = (sizes[axis] for axis in perm)
+    d = replace(
+        _base(s, op, Opcode.COPY), in_row_stride=row, in_pixel_stride=pixel,
+        in_channel_stride=channel, in_h=in_h, in_w=in_w, in_c=in_c,
+    )  # fmt: skip
+    _append(s, op, d)
+
+
+def _pad(s: _Sections, op: QuantOp) -> None:
+    top, left, _, _ = op.op.attrs["pads"]
+    code = op.numbers["code"] & 0xFF
+    d = replace(_base(s, op, Opcode.COPY), pad_top=top, pad_left=left, pad_value=code)
+    _append(s, op, d)
+
+
+_EMIT: dict[str, Callable[[_Sections, QuantOp], None]] = {
+    "conv": _conv,
+    "add": _add,
+    "mul": _mul,
+    "maxpool": _maxpool,
+    "avgpool": _avgpool,
+    "clip": _table,
+    "table": _table,
+    "softmax": _softmax,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "pad": _pad,
+}
+

@@ -1,0 +1,167 @@
+"""Place tiles on the arrays: 2-D packing by rectpack, then the bias rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rectpack import (
+    MaxRectsBaf,
+    MaxRectsBlsf,
+    MaxRectsBssf,
+    PackingMode,
+    SkylineMwfl,
+    newPacker,
+)
+
+from norcim.chips.model import Chip
+from norcim.errors import EXIT_UNSUPPORTED, NorcimError
+
+_PACKERS = (MaxRectsBssf, MaxRectsBaf, MaxRectsBlsf, SkylineMwfl)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one tile takes: wordlines, bitlines and bias rows, and the layer that it belongs to."""
+
+    layer: str
+    n_lines: int
+    n_cols: int
+    n_bias_rows: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a block lies: its first cell, and its first bias row within the strip."""
+
+    array: int
+    row: int
+    col: int
+    bias_row: int
+
+
+def place_blocks(blocks: Sequence[Block], chip: Chip) -> tuple[Position, ...]:
+    """A position for every block: no two overlap, none straddles a region, reserved columns and
+    the bias strip are kept.
+
+    Deterministic. Raises NC-E0302 if the blocks do not fit, NC-E0303 if only the bias rows don't.
+    """
+    if not blocks:
+        return ()
+    short_of_bias = False
+    for packer in _PACKERS:
+        placed = _pack(blocks, chip, packer)
+        if placed is None:
+            continue
+        positions = _add_bias_rows(blocks, placed, chip)
+        if positions is not None:
+            return positions
+        short_of_bias = True
+    raise _bias_error(blocks, chip) if short_of_bias else _fit_error(blocks, chip)
+
+
+def free_bias_rows(blocks: Sequence[Block], chip: Chip) -> int:
+    """Bias rows that every block may use wherever the packing puts it: the strip shared by the
+    blocks of the fullest column."""
+    if not blocks or not chip.arrays.n_bias_rows:
+        return 0
+    depth = 1
+    for placed in filter(None, (_pack(blocks, chip, packer) for packer in _PACKERS[:1])):
+        for array, _, col in placed:
+            above = sum(
+                a == array and c <= col < c + block.n_cols
+                for (a, _, c), block in zip(placed, blocks, strict=True)
+            )
+            depth = max(depth, above)
+    return chip.arrays.n_bias_rows // depth
+
+
+def _pack(
+    blocks: Sequence[Block], chip: Chip, algorithm: type
+) -> list[tuple[int, int, int]] | None:
+    """(array, row, col) of every block, None if some block found no room."""
+    arrays = chip.arrays
+    packer = newPacker(mode=PackingMode.Offline, pack_algo=algorithm, rotation=False)
+    bins = [(array, region) for array in range(arrays.count) for region in arrays.regions]
+    for bid, (_, region) in enumerate(bins):
+        packer.add_bin(arrays.n_columns - arrays.reserved_columns, region.n_rows, bid=bid)
+    for index, block in enumerate(blocks):
+        packer.add_rect(block.n_cols, block.n_lines, rid=index)
+    packer.pack()
+    found: dict[int, tuple[int, int, int]] = {}
+    for used in packer:
+        for rect in used:
+            array, region = bins[used.bid]
+            found[rect.rid] = (array, region.first + rect.y, arrays.reserved_columns + rect.x)
+    if len(found) < len(blocks):
+        return None
+    return [found[index] for index in range(len(blocks))]
+
+
+def _add_bias_rows(
+    blocks: Sequence[Block], placed: Sequence[tuple[int, int, int]], chip: Chip
+) -> tuple[Position, ...] | None:
+    """Give every block free rows of the bias strip above its columns; None if they run out."""
+    strips: list[tuple[int, int, int, int, int]] = []  # array, col, end, first row, end row
+    rows = [0] * len(blocks)
+    order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].n_bias_rows, placed[i], i))
+    for index in order:
+        block, (array, _, col) = blocks[index], placed[index]
+        if block.n_bias_rows == 0:
+            continue
+        taken = sorted(
+            (first, end)
+            for other, left, right, first, end in strips
+            if other == array and left < col + block.n_cols and col < right
+        )
+        row = 0
+        for first, end in taken:
+            if row + block.n_bias_rows <= first:
+                break
+            row = max(row, end)
+        if row + block.n_bias_rows > chip.arrays.n_bias_rows:
+            return None
+        rows[index] = row
+        strips.append((array, col, col + block.n_cols, row, row + block.n_bias_rows))
+    return tuple(
+        Position(array, line, col, row)
+        for (array, line, col), row in zip(placed, rows, strict=True)
+    )
+
+
+def _needs(blocks: Sequence[Block]) -> list[tuple[int, str]]:
+    """Cells by layer, the largest first."""
+    cells: dict[str, int] = {}
+    for block in blocks:
+        cells[block.layer] = cells.get(block.layer, 0) + block.n_lines * block.n_cols
+    return sorted(((count, layer) for layer, count in cells.items()), reverse=True)
+
+
+def _fit_error(blocks: Sequence[Block], chip: Chip) -> NorcimError:
+    needs = _needs(blocks)
+    largest = ", ".join(f"{layer} ({count:,})" for count, layer in needs[:5])
+    arrays = chip.arrays
+    return NorcimError(
+        "NC-E0302",
+        "the layers do not fit the chip's arrays",
+        where=f"{len(needs)} layers; the largest: {largest}",
+        expected=f"at most {chip.n_cells:,} cells in {arrays.count} array(s) of chip {chip.name!r}",
+        got=f"{sum(count for count, _ in needs):,} cells in {len(blocks)} tiles",
+        why="weights stay in the cells: there is no second pass over an array",
+        fix="take a chip with more cells (`norcim chips`), or make the named layers smaller",
+        exit_code=EXIT_UNSUPPORTED,
+    )
+
+
+def _bias_error(blocks: Sequence[Block], chip: Chip) -> NorcimError:
+    most = max(blocks, key=lambda block: block.n_bias_rows)
+    return NorcimError(
+        "NC-E0303",
+        "the bias rows of the arrays run out",
+        where=f"layer {most.layer} takes {most.n_bias_rows} of them",
+        expected=f"at most {chip.arrays.n_bias_rows} bias rows above any column",
+        got="tiles that share columns need more",
+        why="tiles that lie above each other share the bias rows of their columns",
+        fix="take a chip with more columns, or a smaller network",
+        exit_code=EXIT_UNSUPPORTED,
+    )

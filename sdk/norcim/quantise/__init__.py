@@ -1,0 +1,12 @@
+"""Turns real graphs into integers for a chip: scales, codes, gains, biases."""
+
+from __future__ import annotations
+
+from norcim.quantise.engine import (
+    Layout,
+    needs_calibration,
+    quantise_graph,
+    require_calibration,
+)
+
+__all__ = ["Layout", "needs_calibration", "quantise_graph", "require_calibration"]

@@ -1,0 +1,256 @@
+"""Quantise a graph for a chip, operation by operation, on the chip's own integers.
+
+The calibration set runs through the layers that are already quantised, so every search sees the
+codes that the chip will see, and aims at the real outputs of the original model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim.chips.model import Chip
+from norcim.errors import NorcimError
+from norcim.ir.evaluate import evaluate
+from norcim.ir.graph import Floats, Graph, Op, QParams, Tensor
+from norcim.ir.lowered import QuantGraph, QuantOp, TileShape
+from norcim.quantise import simple_ops
+from norcim.quantise.conv_plan import (
+    ConvTask,
+    Weights,
+    forward,
+    line_zero,
+    wordline_codes,
+)
+from norcim.quantise.requantise_search import search_requantise
+from norcim.quantise.rows import sample_positions
+from norcim.quantise.scales import activation_qparams, quantise, weight_codes
+from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
+from norcim.spec.program import Encoding, Rule, Stage
+
+Codes = npt.NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+
+_POSITIONS = 8192
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How convolutions go onto the chip; the mapper's side of the bargain.
+
+    on_vector_path  whether a convolution runs beside the arrays
+    tile            (convolution, wordlines an input) -> its tiles
+    copies_of       convolution -> most copies of its wordlines that a tile can hold
+    bias_rows       bias rows that every tile may use
+    """
+
+    on_vector_path: Callable[[Op], bool]
+    tile: Callable[[Op, int], tuple[TileShape, ...]]
+    copies_of: Callable[[Op], int]
+    bias_rows: int
+
+
+@dataclass
+class _State:
+    """What is known so far: parameters and codes by tensor."""
+
+    chip: Chip
+    graph: Graph
+    layout: Layout
+    expected: Mapping[str, Floats]
+    q: dict[str, QParams]
+    codes: dict[str, Codes]
+    notes: list[str] = field(default_factory=list)
+
+
+def quantise_graph(
+    graph: Graph,
+    chip: Chip,
+    layout: Layout,
+    calibration: Mapping[str, Floats],
+    *,
+    integer_inputs: bool = False,
+    progress: Progress = lambda step, done, total: None,
+) -> QuantGraph:
+    """Quantise every tensor and weight.
+
+    layout       how convolutions go onto the chip
+    calibration  per graph input tensor, float32 (n, h, w, c); n may be 1 if nothing is to be chosen
+    integer_inputs  the calibration inputs are codes 0..255: they become the input codes
+    Returns the graph with parameters on every tensor.
+    """
+    expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
+    state = _State(chip, graph, layout, expected, {}, {})
+    for port in graph.inputs:
+        state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
+        state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])
+    last_use = {name: i for i, op in enumerate(graph.ops) for name in op.inputs}
+    done: list[QuantOp] = []
+    for index, op in enumerate(graph.ops):
+        progress(f"quantise {op.node}", index, len(graph.ops))
+        if op.kind == "conv":
+            done.append(_conv(state, op))
+        else:
+            done.append(simple_ops.quantise_op(op, state.q, state.codes, expected, graph, chip))
+        for name in op.inputs:
+            if last_use[name] == index:
+                state.codes.pop(name, None)
+    progress("quantise", len(graph.ops), len(graph.ops))
+    tensors = {n: replace(t, qparams=state.q[n]) for n, t in graph.tensors.items()}
+    return QuantGraph(replace(graph, tensors=tensors), tuple(done), tuple(state.notes))
+
+
+def needs_calibration(graph: Graph, chip: Chip) -> bool:
+    """Whether something has to be chosen from data: a tensor without parameters, or a gain."""
+    open_tensor = any(tensor.qparams is None for tensor in graph.tensors.values())
+    return open_tensor or chip.converter.rule != Rule.LOSSLESS
+
+
+def _has_qparams(graph: Graph) -> bool:
+    return any(tensor.qparams is not None for tensor in graph.tensors.values())
+
+
+def _input_qparams(state: _State, tensor: Tensor, integer_inputs: bool) -> QParams:
+    values = state.expected[tensor.name]
+    shift_stage = state.chip.stage == Stage.SHIFT
+    if tensor.qparams is not None:
+        q = tensor.qparams
+        if shift_stage and q.signed and q.zero_point == 0 and float(values.min()) >= 0:
+            state.notes.append(
+                f"input {tensor.name}: no negative value in the calibration set, "
+                "so its codes drive the wordlines as uint8; negative inputs would read as 0"
+            )
+            return QParams(q.scale, 0, False)
+        return q
+    if integer_inputs:
+        return QParams(1.0, 0, False)
+    return activation_qparams(values, (-math.inf, math.inf), False)
+
+
+def _encoding(q_in: QParams, chip: Chip) -> Encoding:
+    """Unsigned codes drive the lines as they are; signed ones too where the drivers take them."""
+    if chip.arrays.signed_rows or not q_in.signed:
+        return Encoding.DIRECT
+    return Encoding.OFFSET
+
+
+def _needs_pn(
+    op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int
+) -> bool:
+    """Whether the zero-point correction of a layer is out of the bias rows' reach.
+
+    Only where nothing digital can correct after the converter: the `shift` stage. Half of the
+    reach is kept for the bias and the output zero point.
+    """
+    assert op.weight is not None
+    zero = line_zero(q_in, encoding)
+    if chip.stage != Stage.SHIFT or zero == 0:
+        return False
+    if op.weight_codes is not None:
+        codes = op.weight_codes.codes.astype(np.float64)
+    else:
+        codes = op.weight.astype(np.float64) * (127 / (float(np.abs(op.weight).max()) or 1.0))
+    sums = np.abs(codes.reshape(-1, codes.shape[-1]).sum(axis=0)).max()
+    return bool(sums * zero / 128 > 64 * bias_rows)
+
+
+def _conv(state: _State, op: Op) -> QuantOp:
+    if state.chip.stage == Stage.SHIFT:
+        return _conv_shift(state, op)
+    return _conv_requantise(state, op)
+
+
+def _task(state: _State, op: Op, encoding: Encoding, copies: int) -> ConvTask:
+    """Everything that a search needs."""
+    assert op.weight is not None
+    q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
+    lines = wordline_codes(state.codes[op.inputs[0]], q_in, encoding)
+    tiles: tuple[TileShape, ...] = ()
+    if not layout.on_vector_path(op):
+        tiles = layout.tile(op, copies * (2 if encoding == Encoding.PN else 1))
+    zero, expected = line_zero(q_in, encoding), state.expected[op.output]
+    bias = np.zeros(op.weight.shape[-1]) if op.bias is None else op.bias.astype(np.float64)
+    lossy = bool(tiles) and chip.converter.rule != Rule.LOSSLESS
+    return ConvTask(
+        op, chip, q_in, state.graph.tensors[op.output].qparams, lines,
+        sample_positions(lines, op, zero, expected, _POSITIONS), encoding, copies, tiles,
+        layout.bias_rows, bias, op.attrs["clamp"] or (-math.inf, math.inf),
+        correct_bias=op.weight_codes is None or lossy,
+    )  # fmt: skip
+
+
+def _conv_requantise(state: _State, op: Op) -> QuantOp:
+    on_vector = state.layout.on_vector_path(op)
+    q_in = state.q[op.inputs[0]]
+    task = _task(state, op, Encoding.DIRECT if on_vector else _encoding(q_in, state.chip), 1)
+    q_out = task.q_out or activation_qparams(state.expected[op.output], task.clamp, False)
+    if op.weight_codes is not None:
+        weight, scale = op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
+    else:
+        assert op.weight is not None
+        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi))
+    clamp = clamp_codes(task.clamp, q_out)
+    conv = search_requantise(task, weight, scale, q_out, clamp)
+    return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
+
+
+def _conv_shift(state: _State, op: Op) -> QuantOp:
+    q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
+    encoding = _encoding(q_in, chip)
+    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows):
+        encoding = Encoding.PN
+    task = _task(state, op, encoding, 1)
+    result = None
+    if op.weight_codes is not None and task.q_out is not None:
+        scale = op.weight_codes.scale
+        if float(np.ptp(scale)) == 0:
+            result = import_shift(task, op.weight_codes.codes.astype(np.int16), float(scale[0]))
+        if result is None:
+            state.notes.append(
+                f"{op.node}: the model's own scales are not a power of two apart, as chip "
+                f"{chip.name!r} needs; new ones were chosen on the calibration set"
+            )
+    if result is None:
+        copies = choose_copies(
+            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo,
+            max(1, layout.copies_of(op) // (2 if encoding == Encoding.PN else 1)),
+        )  # fmt: skip
+        task = _task(state, op, encoding, copies) if copies > 1 else task
+        result = search_shift(task)
+    q = result.q_out
+    if result.clamp[0] >= 0 and q.zero_point == 0:
+        q = QParams(q.scale, 0, False)
+    return _record(state, task, result.weight, QuantOp(op, result.clamp, result.conv), q)
+
+
+def _record(
+    state: _State, task: ConvTask, weight: Weights, done: QuantOp, q_out: QParams
+) -> QuantOp:
+    """Remember the parameters and the codes that the layer gives on the calibration set."""
+    assert done.conv is not None
+    state.q[done.op.output] = q_out
+    state.codes[done.op.output] = forward(task, weight, done.conv, q_out, done.clamp)
+    return done
+
+
+def clamp_codes(clamp: tuple[float, float], q: QParams) -> tuple[int, int]:
+    """Real bounds of an activation as codes; an open side is the end of the code range."""
+    lo, hi = (
+        bound if math.isinf(bound) else round(bound / q.scale) + q.zero_point for bound in clamp
+    )
+    return int(max(lo, q.lo)), int(min(hi, q.hi))
+
+
+def require_calibration(graph: Graph, chip: Chip) -> NorcimError:
+    """The error for a missing calibration set."""
+    return NorcimError(
+        "NC-E0402",
+        f"calibration inputs are needed to compile for chip {chip.name!r}",
+        where=graph.name,
+        why="activation ranges and converter gains are chosen on them",
+        fix="pass --calibration FILE.npz with about 100 representative inputs",
+    )

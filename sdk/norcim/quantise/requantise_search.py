@@ -1,0 +1,157 @@
+"""Convolutions on chips with a per-column requantiser: gain per tile, bias rows, columns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim import arith
+from norcim.ir.graph import QParams
+from norcim.ir.lowered import Cells, QuantConv, QuantTile, TileShape
+from norcim.quantise.conv_plan import (
+    ConvTask,
+    Ints,
+    Real,
+    Weights,
+    column_total,
+    line_zero,
+    make_tile,
+    spread_bias,
+    tile_sums,
+    vector_total,
+)
+from norcim.quantise.scales import dequantise
+from norcim.spec.program import BIAS_DRIVE, Rule, Stage
+
+FRACTION_BITS = 8
+"""Codes of the finest tile are shifted left by this much, so that the digital bias has fractions."""
+
+
+
+def search_requantise(
+    task: ConvTask, weight: Weights, weight_scale: Real, q_out: QParams, clamp: tuple[int, int]
+) -> QuantConv:
+    """Choose gains and bias rows by least output error, then the columns.
+
+    weight        codes (kernel_h, kernel_w, c_in / groups, c_out)
+    weight_scale  (c_out,)
+    clamp         output codes
+    """
+    unit = task.q_in.scale * weight_scale  # real value of one LSB of a column sum
+    weight_sum = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
+    offset = task.bias / unit - line_zero(task.q_in, task.encoding) * weight_sum
+    window = _output_window(task, unit, offset, q_out, clamp)
+    chosen = [_search_tile(task, weight, shape, unit, window) for shape in task.tiles]
+    finest = min((gain for gain, _ in chosen), default=0)
+    lossy = bool(task.tiles) and task.chip.converter.rule != Rule.LOSSLESS
+    fraction = FRACTION_BITS if lossy else 0
+    tiles = tuple(
+        make_tile(shape, weight, task, gain, gain - finest + fraction, bias)
+        for shape, (gain, bias) in zip(task.tiles, chosen, strict=True)
+    )
+    return _columns(task, weight, tiles, unit, offset, finest - fraction, q_out, clamp)
+
+
+def _output_window(
+    task: ConvTask, unit: Real, offset: Real, q_out: QParams, clamp: tuple[int, int]
+) -> tuple[Real, Real]:
+    """Column sums (n_cols,) at which the output reaches its smallest and its largest code."""
+    lo = (clamp[0] - q_out.zero_point) * q_out.scale / unit - offset
+    hi = (clamp[1] - q_out.zero_point) * q_out.scale / unit - offset
+    return lo, hi
+
+
+def _search_tile(
+    task: ConvTask, weight: Weights, shape: TileShape, unit: Real, window: tuple[Real, Real]
+) -> tuple[int, Cells]:
+    """The gain and bias rows of one tile with the least squared error after the output clamp."""
+    chip = task.chip
+    span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+    if chip.converter.rule == Rule.LOSSLESS:
+        return 0, np.zeros((0, shape.n_cols), np.int8)
+    acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+    lo, hi = acc.min(axis=0).astype(np.float64), acc.max(axis=0).astype(np.float64)
+    low, high = np.full(shape.n_cols, -np.inf), np.full(shape.n_cols, np.inf)
+    if _alone(task, shape):
+        low, high = window[0][span], window[1][span]
+        lo, hi = np.clip(lo, low, high), np.clip(hi, low, high)
+    bias = _centring_bias(task, (lo + hi) / 2)
+    shifted = acc + BIAS_DRIVE * bias.astype(np.int64).sum(axis=0)
+    target = np.clip(acc, low, high)
+    best_gain, best_error = chip.converter.gain_hi, math.inf
+    for gain in range(chip.converter.gain_lo, chip.converter.gain_hi + 1):
+        code = arith.convert(shifted, chip.converter.rule, gain, chip.converter.bits)
+        seen = (code << gain) - (shifted - acc)
+        error = float((((np.clip(seen, low, high) - target) * unit[span]) ** 2).mean())
+        if error < best_error:
+            best_gain, best_error = gain, error
+    return best_gain, bias
+
+
+def _alone(task: ConvTask, shape: TileShape) -> bool:
+    """Whether a tile is the only one of its column group: then its code decides the output."""
+    return sum(other.out_c_first == shape.out_c_first for other in task.tiles) == 1
+
+
+def _centring_bias(task: ConvTask, middle: Real) -> Cells:
+    """Bias rows that bring the middle of each column's range to code 0, as far as they reach."""
+    arrays, rows = task.chip.arrays, task.bias_rows
+    lo, hi = rows * arrays.cell_lo, rows * arrays.cell_hi
+    total = np.clip(np.rint(-middle / BIAS_DRIVE), lo, hi).astype(np.int64)
+    return spread_bias(total, rows, arrays.cell_lo, arrays.cell_hi)
+
+
+def _columns(
+    task: ConvTask, weight: Weights, tiles: tuple[QuantTile, ...], unit: Real, offset: Real,
+    lsb_log2: int, q_out: QParams, clamp: tuple[int, int],
+) -> QuantConv:  # fmt: skip
+    """Digital bias, multiplier and shift of every column; one LSB of the sum is 2^lsb_log2."""
+    c_out = weight.shape[-1]
+    pushed = np.zeros(c_out)
+    for tile in tiles:
+        span = slice(tile.shape.out_c_first, tile.shape.out_c_first + tile.shape.n_cols)
+        pushed[span] += BIAS_DRIVE * tile.bias.astype(np.float64).sum(axis=0)
+    lsb = 2.0**lsb_log2
+    pairs = [arith.encode_multiplier(float(u) * lsb / q_out.scale) for u in unit]
+    multiplier = np.array([m for m, _ in pairs], np.int64)
+    shift = np.array([k for _, k in pairs], np.int64)
+    bias = np.rint((offset - pushed) / lsb).astype(np.int64)
+    vector = None if tiles else weight.reshape(*weight.shape[:2], c_out).astype(np.int8)
+    conv = QuantConv(task.encoding, tiles, Stage.REQUANTISE, bias, multiplier, shift, vector)
+    if not task.correct_bias:
+        return conv
+    return _correct(task, weight, conv, unit * lsb, q_out, clamp)
+
+
+def _correct(
+    task: ConvTask, weight: Weights, conv: QuantConv, lsb_real: Real, q_out: QParams,
+    clamp: tuple[int, int],
+) -> QuantConv:  # fmt: skip
+    """Take the mean error of each channel out of its bias where that lowers the squared error."""
+    taps, expected = task.sampled.taps, task.sampled.expected
+    if conv.vector_weights is not None:
+        total = vector_total(taps, weight)
+    else:
+        total = column_total(taps, weight, conv, task)
+    bias = conv.bias.copy()
+
+    def errors(trial: Ints) -> Real:
+        zero_point = q_out.zero_point
+        codes = arith.requantise(total + trial, conv.multiplier, conv.shift, zero_point, *clamp)
+        return dequantise(codes, q_out) - expected
+
+    error = errors(bias)
+    for _ in range(3):
+        moved = bias - np.rint(error.mean(axis=0) / lsb_real).astype(np.int64)
+        trial = errors(moved)
+        better = (trial**2).mean(axis=0) < (error**2).mean(axis=0)
+        if not better.any():
+            break
+        bias[better] = moved[better]
+        error[:, better] = trial[:, better]
+    return QuantConv(
+        conv.encoding, conv.tiles, conv.stage, bias, conv.multiplier, conv.shift,
+        conv.vector_weights,
+    )  # fmt: skip

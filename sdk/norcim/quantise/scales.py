@@ -1,0 +1,89 @@
+"""Choose quantisation parameters of activations and weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim.ir.graph import Floats, QParams
+
+Real = npt.NDArray[np.float64]
+
+_SHRINK = np.linspace(0.4, 1.0, 31)
+_MAX_VALUES = 65536
+
+
+def sample(values: Floats, limit: int = _MAX_VALUES) -> Real:
+    """At most `limit` values, taken at equal distances: deterministic, in float64."""
+    flat = values.reshape(-1)
+    step = -(-flat.size // limit)
+    return flat[::step].astype(np.float64)
+
+
+def activation_qparams(values: Floats, clamp: tuple[float, float], signed: bool) -> QParams:
+    """Scale and zero point with the least squared error on observed values.
+
+    values  observed real values, any shape
+    clamp   the activation's own bounds (an open side is infinite)
+    signed  codes are int8, else uint8
+    The range always holds 0, so that zero padding is exact. Ranges from 40 % to all of the
+    observed one are tried; ties go to the larger.
+    """
+    observed = sample(values)
+    lo = min(float(values.min(initial=0.0)), 0.0)
+    hi = max(float(values.max(initial=0.0)), 0.0)
+    lo, hi = max(lo, min(clamp[0], 0.0)), min(hi, max(clamp[1], 0.0))
+    if hi - lo <= 0:
+        return QParams(1.0, -128 if signed else 0, signed)
+    best, best_error = None, np.inf
+    for shrink in _SHRINK[::-1]:
+        trial = _affine(lo * shrink, hi * shrink, signed)
+        error = float(np.mean((fake_quantise(observed, trial) - observed) ** 2))
+        if error < best_error:
+            best, best_error = trial, error
+    assert best is not None
+    return best
+
+
+def _affine(lo: float, hi: float, signed: bool) -> QParams:
+    scale = (hi - lo) / 255
+    base = -128 if signed else 0
+    zero_point = int(np.clip(round(base - lo / scale), base, base + 255))
+    return QParams(scale, zero_point, signed)
+
+
+def quantise(values: npt.ArrayLike, q: QParams) -> npt.NDArray[np.int64]:
+    """Real values to codes: round half to even (as ONNX QuantizeLinear), zero point, saturate."""
+    codes = np.rint(np.asarray(values, np.float64) / q.scale) + q.zero_point
+    return np.clip(codes, q.lo, q.hi).astype(np.int64)
+
+
+def dequantise(codes: npt.ArrayLike, q: QParams) -> Real:
+    """Codes to real values."""
+    return np.asarray(q.scale * (np.asarray(codes, np.float64) - q.zero_point))
+
+
+def fake_quantise(values: Real, q: QParams) -> Real:
+    """Real values as the codes can hold them."""
+    return dequantise(quantise(values, q), q)
+
+
+def weight_codes(weight: Floats, limit: int) -> tuple[npt.NDArray[np.int16], Real]:
+    """Per-output-channel codes within +-limit and their scales (c_out,).
+
+    Slightly clipped scales are tried per channel and kept where the squared error is smaller.
+    """
+    flat = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
+    peak = np.abs(flat).max(axis=0)
+    peak[peak == 0] = 1.0
+    scale = peak / limit
+    best_error = np.full(len(peak), np.inf)
+    best = scale.copy()
+    for shrink in (1.0, 0.95, 0.9, 0.85, 0.8):
+        trial = scale * shrink
+        codes = np.clip(np.rint(flat / trial), -limit, limit)
+        error = ((codes * trial - flat) ** 2).sum(axis=0)
+        better = error < best_error
+        best[better], best_error[better] = trial[better], error[better]
+    codes = np.clip(np.rint(flat / best), -limit, limit).astype(np.int16)
+    return codes.reshape(weight.shape), best

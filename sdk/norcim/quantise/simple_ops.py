@@ -1,0 +1,213 @@
+"""Operations without weights, in integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim import arith
+from norcim.chips.model import Chip
+from norcim.ir.functions import TABLE_FUNCTIONS
+from norcim.ir.graph import Floats, Graph, Op, QParams
+from norcim.ir.lowered import QuantOp
+from norcim.quantise.scales import activation_qparams, dequantise, quantise
+from norcim.spec.program import Stage
+
+Codes = npt.NDArray[np.int64]
+
+SOFTMAX_SCALE = 1 / 256
+
+
+def quantise_op(
+    op: Op,
+    q: dict[str, QParams],
+    codes: dict[str, Codes],
+    expected: Mapping[str, Floats],
+    graph: Graph,
+    chip: Chip,
+) -> QuantOp:
+    """Decide the integers of one op; adds its output to `q` and `codes`."""
+    wanted = graph.tensors[op.output].qparams
+    rule = _RULES[op.kind]
+    q_out, done, out = rule(
+        op,
+        [q[name] for name in op.inputs],
+        [codes[name] for name in op.inputs],
+        expected[op.output],
+        wanted,
+        chip,
+    )
+    q[op.output], codes[op.output] = q_out, out.reshape(-1, *graph.tensors[op.output].shape)
+    return done
+
+
+_Result = tuple[QParams, QuantOp, Codes]
+_Rule = Callable[[Op, list[QParams], list[Codes], Floats, QParams | None, Chip], _Result]
+
+
+def _free(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    """reshape and transpose: the codes stay."""
+    moved = x[0].transpose(0, *(a + 1 for a in op.attrs["perm"])) if "perm" in op.attrs else x[0]
+    return q[0], QuantOp(op, (q[0].lo, q[0].hi)), moved
+
+
+def _pad(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    top, left, bottom, right = op.attrs["pads"]
+    code = int(quantise(op.attrs["value"], q[0]))
+    pads = ((0, 0), (top, bottom), (left, right), (0, 0))
+    done = QuantOp(op, (q[0].lo, q[0].hi), numbers={"code": code})
+    return q[0], done, np.pad(x[0], pads, constant_values=code)
+
+
+def _clamp(clamp: tuple[float, float] | None, q: QParams) -> tuple[int, int]:
+    lo, hi = clamp or (-math.inf, math.inf)
+    low = q.lo if math.isinf(lo) else max(q.lo, round(lo / q.scale) + q.zero_point)
+    high = q.hi if math.isinf(hi) else min(q.hi, round(hi / q.scale) + q.zero_point)
+    return low, high
+
+
+def _add(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    clamp = op.attrs["clamp"]
+    q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
+    if chip.stage == Stage.SHIFT:
+        q_out, exponents = _power_of_two_scales(q, q_out)
+        k = 15
+        pair = tuple(1 << (k + e) for e in exponents)
+    else:
+        pair, k = arith.encode_shared_shift((q[0].scale / q_out.scale, q[1].scale / q_out.scale))
+    bounds = _clamp(clamp, q_out)
+    zero_points = (q[0].zero_point, q[1].zero_point)
+    out = arith.add(x[0], x[1], zero_points, (pair[0], pair[1]), k, q_out.zero_point, *bounds)
+    numbers = {"multiplier_a": pair[0], "multiplier_b": pair[1], "shift": k}
+    return q_out, QuantOp(op, bounds, numbers=numbers), out
+
+
+def _power_of_two_scales(q: list[QParams], q_out: QParams) -> tuple[QParams, list[int]]:
+    """An output scale for a chip that only shifts: operands within a factor sqrt(2) are rounded.
+
+    The quantiser ties the scales of an add's operands, so rounding is the exception.
+    """
+    scale = q[0].scale * 2.0 ** math.ceil(math.log2(q_out.scale / q[0].scale) - 0.1)
+    exponents = [max(-15, min(0, round(math.log2(item.scale / scale)))) for item in q]
+    base = -128 if q_out.signed else 0
+    real_lo = q_out.scale * (q_out.lo - q_out.zero_point)
+    zero_point = int(np.clip(round(base - real_lo / scale), q_out.lo, q_out.hi))
+    return QParams(scale, zero_point, q_out.signed), exponents
+
+
+def _mul(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    clamp = op.attrs["clamp"]
+    q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
+    m, k = arith.encode_multiplier(q[0].scale * q[1].scale / q_out.scale)
+    bounds = _clamp(clamp, q_out)
+    zero_points = (q[0].zero_point, q[1].zero_point)
+    out = arith.multiply(x[0], x[1], zero_points, m, k, q_out.zero_point, *bounds)
+    return q_out, QuantOp(op, bounds, numbers={"multiplier_a": m, "shift": k}), out
+
+
+def _windows(op: Op, x: Codes, outside: int) -> Codes:
+    """(n, out_h, out_w, c, kernel_h * kernel_w)"""
+    top, left, bottom, right = op.attrs["pads"]
+    (kernel_h, kernel_w), (stride_h, stride_w) = op.attrs["kernel"], op.attrs["stride"]
+    dil_h, dil_w = op.attrs.get("dilation", (1, 1))
+    pads = ((0, 0), (top, bottom), (left, right), (0, 0))
+    padded = np.pad(x, pads, constant_values=outside)
+    span = ((kernel_h - 1) * dil_h + 1, (kernel_w - 1) * dil_w + 1)
+    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+    taps = view[:, ::stride_h, ::stride_w, :, ::dil_h, ::dil_w]
+    return taps.reshape(*taps.shape[:4], kernel_h * kernel_w)
+
+
+def _maxpool(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    taps = _windows(op, x[0], -32768)
+    bounds = (q[0].lo, q[0].hi)
+    out = np.clip(arith.max_pool(taps, np.ones(taps.shape, bool)), *bounds)
+    return q[0], QuantOp(op, bounds), out
+
+
+def _avgpool(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
+    area = op.attrs["kernel"][0] * op.attrs["kernel"][1]
+    inside = _windows(op, np.ones((1, *x[0].shape[1:3], 1), np.int64), 0).sum(axis=-1)[0, :, :, 0]
+    missing = area - inside
+    counts = area - np.arange(int(missing.max()) + 1)
+    if op.attrs["count_include_pad"]:
+        counts = np.full_like(counts, area)
+    pairs = [arith.encode_multiplier(q[0].scale / q_out.scale / max(1, n)) for n in counts]
+    m, k = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    bounds = (q_out.lo, q_out.hi)
+    taps = _windows(op, x[0], q[0].zero_point)
+    out = arith.average_pool(
+        taps, q[0].zero_point, m[missing][..., None], k[missing][..., None],
+        q_out.zero_point, *bounds,
+    )  # fmt: skip
+    return q_out, QuantOp(op, bounds, arrays={"multiplier": m, "shift": k}), out
+
+
+def _lookup(
+    op: Op, q: QParams, x: Codes, q_out: QParams, function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike]
+) -> _Result:
+    """Any scalar function as a 256-entry table of output codes."""
+    index = np.arange(256)
+    real = dequantise(index - 256 * (index > 127) if q.signed else index, q)
+    table = quantise(function(real), q_out)
+    bounds = (q_out.lo, q_out.hi)
+    return q_out, QuantOp(op, bounds, arrays={"table": table & 0xFF}), table[x & 0xFF]
+
+
+def _clip(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    clamp = op.attrs["clamp"] or (-math.inf, math.inf)
+    q_out = wanted or activation_qparams(expected, clamp, q[0].signed)
+    return _lookup(op, q[0], x[0], q_out, lambda real: np.clip(real, *clamp))
+
+
+def _table(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
+    function, alpha, beta = (op.attrs[name] for name in ("function", "alpha", "beta"))
+    return _lookup(
+        op, q[0], x[0], q_out, lambda real: TABLE_FUNCTIONS[function](real, alpha, beta)
+    )
+
+
+def _softmax(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    q_out = QParams(SOFTMAX_SCALE, -128, True) if wanted is None or wanted.signed else QParams(
+        SOFTMAX_SCALE, 0, False
+    )  # fmt: skip
+    table = arith.softmax_table(q[0].scale)
+    out = arith.softmax(x[0], table, q_out.zero_point, q_out.hi)
+    return q_out, QuantOp(op, (q_out.lo, q_out.hi), arrays={"softmax": table}), out
+
+
+_RULES: Mapping[str, _Rule] = {
+    "reshape": _free,
+    "transpose": _free,
+    "pad": _pad,
+    "add": _add,
+    "mul": _mul,
+    "maxpool": _maxpool,
+    "avgpool": _avgpool,
+    "clip": _clip,
+    "table": _table,
+    "softmax": _softmax,
+}

@@ -1,0 +1,255 @@
+"""What a user calls: compile a model, run an image, move between real values and codes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import norcim
+from norcim.chips.model import Chip
+from norcim.emulator import Emulator
+from norcim.errors import EXIT_USAGE, NorcimError
+from norcim.frontend import import_onnx
+from norcim.image.model import ImageContent
+from norcim.ir.graph import Graph
+from norcim.ir.graph import Port as GraphPort
+from norcim.ir.layout import to_tensor
+from norcim.mapper import (
+    check_support,
+    emit,
+    free_bias_rows,
+    graph_blocks,
+    most_copies,
+    on_vector_path,
+    plan_memory,
+    tile_conv,
+)
+from norcim.quantise import Layout, needs_calibration, quantise_graph, require_calibration
+from norcim.spec.program import Port
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+def compile_model(
+    path: str | Path,
+    chip: Chip,
+    calibration: Mapping[str, Array] | None = None,
+    *,
+    name: str = "",
+    meta_extra: Mapping[str, Any] | None = None,
+    progress: Progress = _silent,
+) -> ImageContent:
+    """Compile an ONNX model, float or QDQ, for a chip.
+
+    calibration  per model input, an array (n, *input shape); a single array may stand under any
+                 name. uint8 arrays for a float input mean that the input's values are codes
+                 0..255, taken as they are. None only where nothing has to be chosen from data.
+    meta_extra   goes into the image's metadata (labels, front end, ...)
+    Returns the image's content, ready for `norcim.image.build_image`. Deterministic.
+    Raises NorcimError: NC-E02xx for the model, NC-E03xx if it does not fit, NC-E04xx for the
+    calibration set.
+    """
+    graph = import_onnx(path)
+    progress("check fit", 0, 1)
+    check_support(graph, chip)
+    data, integer = _calibration(graph, chip, calibration)
+    quant = quantise_graph(
+        graph, chip, _layout(graph, chip), data, integer_inputs=integer, progress=progress
+    )
+    progress("map", 0, 1)
+    meta = {
+        "name": name or graph.name or Path(path).stem,
+        "compiler": f"norcim {norcim.__version__}",
+        **(meta_extra or {}),
+    }
+    content = emit(quant, chip, plan_memory(quant.graph, chip), meta)
+    return _with_known_answer(content, data, graph)
+
+
+def _layout(graph: Graph, chip: Chip) -> Layout:
+    return Layout(
+        on_vector_path=lambda op: on_vector_path(op, chip),
+        tile=lambda op, lines: tile_conv(op, chip, lines_per_input=lines),
+        copies_of=lambda op: most_copies(op, chip),
+        bias_rows=free_bias_rows(graph_blocks(graph, chip), chip),
+    )
+
+
+def _with_known_answer(
+    content: ImageContent, data: Mapping[str, npt.NDArray[np.float32]], graph: Graph
+) -> ImageContent:
+    """Add the first calibration input and what the emulator makes of it."""
+    ports = [port for port in content.ports if not port.is_output]
+    inputs = [
+        quantise_port(port, data[source.tensor][:1])
+        for port, source in zip(ports, graph.inputs, strict=True)
+    ]
+    outputs = Emulator(content).run(inputs)
+    return replace(
+        content,
+        kat_input=b"".join(x.tobytes() for x in inputs),
+        kat_output=b"".join(y.tobytes() for y in outputs),
+    )
+
+
+def _calibration(
+    graph: Graph, chip: Chip, given: Mapping[str, Array] | None
+) -> tuple[dict[str, npt.NDArray[np.float32]], bool]:
+    """Calibration inputs as tensors (n, h, w, c), and whether they are codes 0..255."""
+    if given is None:
+        if needs_calibration(graph, chip):
+            raise require_calibration(graph, chip)
+        zeros = {
+            port.tensor: np.zeros((1, *graph.tensors[port.tensor].shape), np.float32)
+            for port in graph.inputs
+        }
+        return zeros, False
+    arrays = match_inputs([port.tensor for port in graph.inputs], given)
+    tensors: dict[str, npt.NDArray[np.float32]] = {}
+    for port, array in zip(graph.inputs, arrays, strict=True):
+        shaped = _shape_input(port.tensor, port.shape, array)
+        if port.codes != "float32":
+            q = graph.tensors[port.tensor].qparams
+            assert q is not None, "an integer port has parameters"
+            shaped = ((shaped.astype(np.float32) - q.zero_point) * q.scale).astype(np.float32)
+        if not np.isfinite(shaped).all():
+            raise NorcimError(
+                "NC-E0403", "the calibration set holds NaN or infinite values",
+                where=port.tensor, fix="remove these samples",
+            )  # fmt: skip
+        shape = graph.tensors[port.tensor].shape
+        tensors[port.tensor] = to_tensor(port, shape, shaped.astype(np.float32))
+    floats = all(port.codes == "float32" for port in graph.inputs)
+    return tensors, floats and all(array.dtype == np.uint8 for array in arrays)
+
+
+def match_inputs(names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+    """The array of every input: by name, or the only array there is for the only input.
+
+    Raises NC-E0404 if that leaves an input without an array.
+    """
+    if all(name in given for name in names):
+        return [np.asarray(given[name]) for name in names]
+    if len(names) == 1:
+        usable = {k: v for k, v in given.items() if k in ("x", "input", "inputs")} or dict(given)
+        if len(usable) == 1:
+            return [np.asarray(next(iter(usable.values())))]
+    raise NorcimError(
+        "NC-E0404",
+        "the arrays do not name the model's inputs",
+        expected=", ".join(names) + (" (or `x` alone)" if len(names) == 1 else ""),
+        got=", ".join(given) or "no array",
+        fix="save them with numpy.savez under these names",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def _shape_input(name: str, shape: tuple[int, ...], array: Array) -> Array:
+    """Check (n, *shape); a lacking batch axis, or axes of size 1, are forgiven."""
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
+        raise _shape_error(name, shape, array)
+    if array.shape[1:] == shape and len(array):
+        return array
+    if array.shape == shape:
+        return array[None]
+    squeezed = tuple(n for n in array.shape[1:] if n != 1)
+    if squeezed == tuple(n for n in shape if n != 1) and len(array):
+        return array.reshape(len(array), *shape)
+    raise _shape_error(name, shape, array)
+
+
+def _shape_error(name: str, shape: tuple[int, ...], array: Array) -> NorcimError:
+    empty = array.ndim > 0 and len(array) == 0
+    return NorcimError(
+        "NC-E0405" if empty else "NC-E0406",
+        "the set of inputs is empty" if empty else "the inputs have the wrong shape",
+        where=name,
+        expected="(n, " + ", ".join(map(str, shape)) + "), numbers, n >= 1",
+        got=f"{array.dtype} {tuple(array.shape)}",
+        fix="give at least one sample of the model's input shape",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def port_scale(port: Port) -> float:
+    """Scale of a port: real = scale * (code - zero_point)."""
+    return float(struct.unpack("<f", struct.pack("<I", port.scale))[0])
+
+
+def quantise_port(port: Port, values: npt.ArrayLike) -> Bytes:
+    """Real values (n, h, w, c) as the code bytes of a port: half to even, saturated."""
+    lo, hi = (-128, 127) if port.signed else (0, 255)
+    codes = np.rint(np.asarray(values, np.float64) / port_scale(port)) + port.zero_point
+    return np.clip(codes, lo, hi).astype(np.int16).astype(np.uint8)
+
+
+def dequantise_port(port: Port, data: Bytes) -> npt.NDArray[np.float64]:
+    """Code bytes of a port as real values."""
+    codes = data.view(np.int8) if port.signed else data
+    return port_scale(port) * (codes.astype(np.float64) - port.zero_point)
+
+
+def encode_inputs(content: ImageContent, given: Mapping[str, Array]) -> list[Bytes]:
+    """A user's arrays as code bytes for the image's input ports.
+
+    given  per input (n, *shape) in the model's layout: real values, or integer codes where the
+           model's own interface is integer
+    Raises NC-E0404 to NC-E0406.
+    """
+    metas = content.meta["inputs"]
+    arrays = match_inputs([m["name"] for m in metas], given)
+    ports = [port for port in content.ports if not port.is_output]
+    return [
+        _encode(port, meta, array) for port, meta, array in zip(ports, metas, arrays, strict=True)
+    ]
+
+
+def _encode(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
+    shaped = _shape_input(meta["name"], tuple(meta["shape"]), array)
+    graph_port = GraphPort(meta["name"], tuple(meta["shape"]), tuple(meta["perm"]), meta["codes"])
+    tensor = to_tensor(graph_port, (port.h, port.w, port.c), shaped)
+    if meta["codes"] == "float32":
+        return quantise_port(port, tensor)
+    own = np.int8 if meta["codes"] == "int8" else np.uint8
+    codes = tensor.astype(own)
+    if not np.array_equal(codes, tensor):
+        raise NorcimError(
+            "NC-E0407", f"the model's input is {meta['codes']} codes", where=meta["name"],
+            expected=f"whole numbers within {meta['codes']}",
+            got=f"{tensor.min()}..{tensor.max()}",
+            fix="quantise the values with the model's input scale and zero point",
+            exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    return np.ascontiguousarray(codes).view(np.uint8)
+
+
+def decode_outputs(content: ImageContent, outputs: Sequence[Bytes]) -> dict[str, Array]:
+    """Output bytes as arrays (n, *shape) in the model's layout.
+
+    Real values in float32, or the model's own integer codes where its interface is integer.
+    """
+    from norcim.ir.layout import from_tensor
+
+    ports = [port for port in content.ports if port.is_output]
+    found = {}
+    for port, meta, data in zip(ports, content.meta["outputs"], outputs, strict=True):
+        shape, perm = tuple(meta["shape"]), tuple(meta["perm"])
+        graph_port = GraphPort(meta["name"], shape, perm, meta["codes"])
+        if meta["codes"] == "float32":
+            values: Array = dequantise_port(port, data).astype(np.float32)
+        else:
+            values = data.view(np.int8) if meta["codes"] == "int8" else data
+        found[meta["name"]] = from_tensor(graph_port, values)
+    return found
