@@ -69,6 +69,8 @@ def compile_(
             progress=progress,
         )
     image = build_image(content, sign_key=key)
+    for note in content.meta["notes"]:
+        console.log(f"note: {note}")
     if not dry_run:
         write_file(target, image, overwrite=overwrite)
     _report(target, dry_run, len(image), loaded.name, time.perf_counter() - started)

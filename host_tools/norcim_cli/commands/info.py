@@ -45,6 +45,7 @@ def _image_info(file: str) -> None:
         "n_descriptors": len(content.program),
         "n_tiles": len(content.tiles),
         "labels": content.meta.get("labels", []),
+        "notes": content.meta.get("notes", []),
     }
     if console.STATE.json_mode:
         listed = [_section(section) for section in sections]
@@ -54,6 +55,8 @@ def _image_info(file: str) -> None:
         value = heading[key]
         text = f"{value:,}" if isinstance(value, int) else value
         console.say(f"{key + ':':<18}{text}")
+    for note in content.meta.get("notes", []):
+        console.say(f"note:             {note}")
     console.table(
         ("layer", "does", "output", "tiles", "gain", "weights"),
         [

@@ -1,0 +1,67 @@
+"""`norcim eval`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from norcim_cli import console, files, options
+
+if TYPE_CHECKING:
+    from norcim.analysis.evaluation import Evaluation, LayerResult
+
+
+@click.command("eval")
+@click.argument("image", metavar="IMAGE")
+@click.option("--data", metavar="FILE", required=True, help="Inputs, and labels as y; .npz.")
+@click.option("--model", metavar="MODEL", help="The ONNX model: adds the error of each layer.")
+@options.common
+def eval_(image: str, data: str, model: str | None) -> None:
+    """Measure accuracy, layer errors and converter saturation.
+
+    Runs on the emulator. With --model every layer is compared with the real values of the model
+    on the same inputs; the error of a layer includes those before it.
+    """
+    from norcim.analysis.evaluation import measure
+    from norcim.frontend import import_onnx
+    from norcim_cli.vectors import load_samples
+
+    _, content = files.load_image(image)
+    inputs, labels = load_samples(data, content)
+    if model is not None:
+        files.refuse_image(model)
+    found = measure(content, inputs, labels, None if model is None else import_onnx(model))
+    if console.STATE.json_mode:
+        console.emit("eval.v1", {**asdict(found), "accuracy": found.accuracy})
+        return
+    _print(found)
+
+
+def _print(found: Evaluation) -> None:
+    console.table(
+        ("layer", "does", "conversions", "saturated", "error (LSB rms)", "SQNR"),
+        [_row(layer) for layer in found.layers],
+        right="  rrrr",
+    )
+    if found.accuracy is None:
+        console.say(f"{found.n_samples} samples; no labels (y) in the data, so no accuracy")
+    else:
+        console.say(
+            f"accuracy {100 * found.accuracy:.2f} %: {found.n_right:,} of {found.n_samples:,} right"
+        )
+
+
+def _row(layer: LayerResult) -> tuple[str, ...]:
+    clipped = ""
+    if layer.n_conversions:
+        clipped = f"{layer.n_saturated:,} ({100 * layer.n_saturated / layer.n_conversions:.3f} %)"
+    return (
+        layer.name,
+        layer.opcode,
+        f"{layer.n_conversions:,}" if layer.n_conversions else "",
+        clipped,
+        "" if layer.rms_error_lsb is None else f"{layer.rms_error_lsb:.2f}",
+        "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB",
+    )

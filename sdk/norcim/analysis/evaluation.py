@@ -1,0 +1,219 @@
+"""How good an image is on labelled inputs: accuracy, saturation, and the error of each layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim.analysis.estimate import layer_name
+from norcim.emulator import Emulator
+from norcim.errors import EXIT_USAGE, NorcimError
+from norcim.image.model import ImageContent
+from norcim.ir.evaluate import evaluate
+from norcim.ir.graph import Floats, Graph
+from norcim.spec.program import Opcode, Port
+
+Bytes = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+CHUNK = 64
+"""Samples that are held with all their layers at a time."""
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One descriptor of the program on all samples.
+
+    n_conversions, n_saturated  column sums digitised, and those that clipped
+    rms_error_lsb  root mean square of the difference to the reference, in steps of the output
+    sqnr_db        power of the reference over power of the difference; None without a reference,
+                   or where one of the two is zero
+    """
+
+    index: int
+    name: str
+    opcode: str
+    n_conversions: int
+    n_saturated: int
+    rms_error_lsb: float | None
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """n_right is the number of samples whose largest output is the label; None without labels."""
+
+    n_samples: int
+    n_right: int | None
+    layers: tuple[LayerResult, ...]
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers, 0..1."""
+        return None if self.n_right is None else self.n_right / self.n_samples
+
+
+@dataclass
+class _Sums:
+    """Running sums of one descriptor."""
+
+    n_conversions: int = 0
+    n_saturated: int = 0
+    n_values: int = 0
+    signal: float = 0.0
+    error: float = 0.0
+
+
+def measure(
+    content: ImageContent,
+    inputs: Sequence[Bytes],
+    labels: npt.NDArray[Any] | None = None,
+    reference: Graph | None = None,
+) -> Evaluation:
+    """Run an image on the emulator and measure.
+
+    inputs     code bytes (n, h, w, c) for each input port
+    labels     (n,) class numbers, or names as in the image's labels
+    reference  the graph of the model: every layer is compared with its real values on the same
+               inputs, so that the error of a layer includes those before it
+    Raises NC-E0905 if the labels do not fit, NC-E0906 if `reference` is another model.
+    """
+    n = len(inputs[0])
+    classes = None if labels is None else label_numbers(content, labels, n)
+    emulator = Emulator(content)
+    sums = [_Sums() for step in content.program if step.opcode != Opcode.END]
+    n_right = 0
+    for start in range(0, n, CHUNK):
+        part = [array[start : start + CHUNK] for array in inputs]
+        outputs = emulator.run(part, counters=True)
+        for total, counter in zip(sums, emulator.counters, strict=True):
+            total.n_conversions += counter.conversions
+            total.n_saturated += counter.saturated
+        if classes is not None:
+            found = predicted_classes(content, outputs[0])
+            n_right += int(np.count_nonzero(found == classes[start : start + CHUNK]))
+        if reference is not None:
+            _compare_layers(content, emulator, part, reference, sums)
+    layers = tuple(_layer_result(content, i, total) for i, total in enumerate(sums))
+    return Evaluation(n, None if classes is None else n_right, layers)
+
+
+def predicted_classes(content: ImageContent, output: Bytes) -> Labels:
+    """Class of the largest code of each sample of the first output."""
+    port = next(port for port in content.ports if port.is_output)
+    codes = output.view(np.int8) if port.signed else output
+    return np.asarray(codes.reshape(len(codes), -1).argmax(axis=1), np.int64)
+
+
+def label_numbers(content: ImageContent, labels: npt.NDArray[Any], n: int) -> Labels:
+    """Labels as class numbers. Raises NC-E0905 for another count, type or an unknown name."""
+    port = next(port for port in content.ports if port.is_output)
+    n_classes = port.h * port.w * port.c
+    if labels.shape != (n,):
+        raise _bad_labels(f"one label a sample, shape ({n},)", str(labels.shape))
+    if labels.dtype.kind in "US":
+        names = [str(name) for name in content.meta.get("labels", [])]
+        unknown = sorted(set(labels.astype(str)) - set(names))
+        if unknown:
+            raise _bad_labels("one of " + (", ".join(names) or "(no labels)"), ", ".join(unknown))
+        return np.array([names.index(label) for label in labels.astype(str)], np.int64)
+    whole = labels.dtype.kind in "iub" or np.array_equal(labels, np.rint(labels))
+    if not whole or labels.min() < 0 or labels.max() >= n_classes:
+        got = f"{labels.dtype} {labels.min()}..{labels.max()}"
+        raise _bad_labels(f"whole numbers 0..{n_classes - 1}", got)
+    return labels.astype(np.int64)
+
+
+def _bad_labels(expected: str, got: str) -> NorcimError:
+    return NorcimError(
+        "NC-E0905",
+        "the labels do not fit the network",
+        expected=expected,
+        got=got,
+        fix="store them as `y`, class numbers or names as in the image's labels",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def _compare_layers(
+    content: ImageContent,
+    emulator: Emulator,
+    inputs: Sequence[Bytes],
+    graph: Graph,
+    sums: list[_Sums],
+) -> None:
+    wanted = [_layer_tensor(content, index) for index in range(len(sums))]
+    _check_same_model(content, graph, wanted)
+    ports = [port for port in content.ports if not port.is_output]
+    real = {
+        source.tensor: _port_values(port, codes)
+        for source, port, codes in zip(graph.inputs, ports, inputs, strict=True)
+    }
+    quantised = any(tensor.qparams is not None for tensor in graph.tensors.values())
+    expected = evaluate(graph, real, set(wanted), fake_quantise=quantised)
+    for index, output in emulator.run_layers(inputs).items():
+        values, scale = _layer_values(content, index, output)
+        due = expected[wanted[index]].reshape(values.shape)
+        total = sums[index]
+        total.n_values += values.size
+        total.signal += float(np.square(due, dtype=np.float64).sum()) / scale**2
+        total.error += float(np.square(values - due, dtype=np.float64).sum()) / scale**2
+
+
+def _check_same_model(content: ImageContent, graph: Graph, wanted: Sequence[str]) -> None:
+    unknown = [name for name in wanted if name not in graph.tensors]
+    n_inputs = sum(not port.is_output for port in content.ports)
+    if unknown or n_inputs != len(graph.inputs):
+        raise NorcimError(
+            "NC-E0906",
+            "the model is not the one that the image was compiled from",
+            where=graph.name,
+            expected=f"a model with {', '.join(unknown) or f'{n_inputs} input(s)'}",
+            got="another",
+            fix="give the same ONNX file that was compiled",
+            exit_code=EXIT_USAGE,
+        )
+
+
+def _meta_of(content: ImageContent, index: int) -> dict[str, Any]:
+    entry = content.meta["layers"][content.program[index].layer]
+    assert isinstance(entry, dict)
+    return entry
+
+
+def _layer_tensor(content: ImageContent, index: int) -> str:
+    return str(_meta_of(content, index)["tensor"])
+
+
+def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Floats, float]:
+    """Real values of a descriptor's output bytes, and their scale."""
+    meta = _meta_of(content, index)
+    codes = (output.view(np.int8) if meta["signed"] else output).astype(np.float32)
+    scale = float(meta["scale"])
+    return np.asarray((codes - meta["zero_point"]) * scale, np.float32), scale
+
+
+def _port_values(port: Port, codes: Bytes) -> Floats:
+    scale = np.uint32(port.scale).view(np.float32)
+    signed = codes.view(np.int8) if port.signed else codes
+    return np.asarray((signed.astype(np.float32) - port.zero_point) * scale, np.float32)
+
+
+def _layer_result(content: ImageContent, index: int, total: _Sums) -> LayerResult:
+    step = content.program[index]
+    compared = total.n_values > 0
+    ratio = total.signal > 0 and total.error > 0
+    return LayerResult(
+        index=index,
+        name=layer_name(content, step.layer),
+        opcode=Opcode(step.opcode).name,
+        n_conversions=total.n_conversions,
+        n_saturated=total.n_saturated,
+        rms_error_lsb=math.sqrt(total.error / total.n_values) if compared else None,
+        sqnr_db=10 * math.log10(total.signal / total.error) if ratio else None,
+    )
