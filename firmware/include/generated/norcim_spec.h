@@ -67,6 +67,12 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_COUNTERS_REQUEST_WORDS 1u
 #define NC_COUNTER_RECORD_WORDS 5u
 #define NC_BAUD_REQUEST_WORDS 1u
+#define NC_SLOT_TABLE_SECTORS 3u
+#define NC_RECORD_MAGIC 1381188430u /* `NCSR`: first page of a commit */
+#define NC_CLOSE_MAGIC 1129530190u /* `NCSC`: second page */
+#define NC_DONE_MAGIC 1146307406u /* `NCSD`: third page */
+#define NC_SLOT_RECORD_WORDS 4u
+#define NC_SLOT_RECORD_BYTES 52u /* record, SHA-256, CRC-32 */
 
 /* What a descriptor does. */
 enum nc_opcode {
@@ -461,7 +467,7 @@ enum nc_device_error {
 #define NC_TILE_COL_MASK 0xffffu
 #define NC_GET_TILE_COL(w) (((w)[1] >> 16) & 0xffffu)
 #define NC_PUT_TILE_COL(v) (((uint32_t)(v) & 0xffffu) << 16)
-#define NC_TILE_N_ROWS_WORD 2 /* im2col inputs; PN uses twice as many wordlines */
+#define NC_TILE_N_ROWS_WORD 2 /* im2col inputs; see wordlines_per_input */
 #define NC_TILE_N_ROWS_SHIFT 0
 #define NC_TILE_N_ROWS_MASK 0xffffu
 #define NC_GET_TILE_N_ROWS(w) (((w)[2] >> 0) & 0xffffu)
@@ -506,6 +512,11 @@ enum nc_device_error {
 #define NC_TILE_CELLS_MASK 0xffffffffu
 #define NC_GET_TILE_CELLS(w) (((w)[6] >> 0) & 0xffffffffu)
 #define NC_PUT_TILE_CELLS(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_TILE_REPEATS_WORD 7 /* further copies of all wordlines: larger or finer weights */
+#define NC_TILE_REPEATS_SHIFT 0
+#define NC_TILE_REPEATS_MASK 0xffu
+#define NC_GET_TILE_REPEATS(w) (((w)[7] >> 0) & 0xffu)
+#define NC_PUT_TILE_REPEATS(v) (((uint32_t)(v) & 0xffu) << 0)
 
 /* Column: One output channel of the digital stage, 2 words; y = ((s + bias) * m + half >> k) + zp. */
 #define NC_COLUMN_BIAS_WORD 0 /* digital bias, added to the sum of codes */
@@ -859,6 +870,28 @@ enum nc_device_error {
 #define NC_BAUD_REQUEST_BAUD_MASK 0xffffffffu
 #define NC_GET_BAUD_REQUEST_BAUD(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_BAUD_REQUEST_BAUD(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+
+/* SlotRecord: What a commit says, 4 words; then the image's SHA-256, then the CRC-32 of these 48 bytes. */
+#define NC_SLOT_RECORD_MAGIC_WORD 0 /* RECORD_MAGIC, CLOSE_MAGIC or DONE_MAGIC */
+#define NC_SLOT_RECORD_MAGIC_SHIFT 0
+#define NC_SLOT_RECORD_MAGIC_MASK 0xffffffffu
+#define NC_GET_SLOT_RECORD_MAGIC(w) (((w)[0] >> 0) & 0xffffffffu)
+#define NC_PUT_SLOT_RECORD_MAGIC(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_SLOT_RECORD_COUNTER_WORD 1 /* monotonic counter */
+#define NC_SLOT_RECORD_COUNTER_SHIFT 0
+#define NC_SLOT_RECORD_COUNTER_MASK 0xffffffffu
+#define NC_GET_SLOT_RECORD_COUNTER(w) (((w)[1] >> 0) & 0xffffffffu)
+#define NC_PUT_SLOT_RECORD_COUNTER(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_SLOT_RECORD_SLOT_WORD 2 /* the active slot, or NO_SLOT */
+#define NC_SLOT_RECORD_SLOT_SHIFT 0
+#define NC_SLOT_RECORD_SLOT_MASK 0xffu
+#define NC_GET_SLOT_RECORD_SLOT(w) (((w)[2] >> 0) & 0xffu)
+#define NC_PUT_SLOT_RECORD_SLOT(v) (((uint32_t)(v) & 0xffu) << 0)
+#define NC_SLOT_RECORD_IMAGE_BYTES_WORD 3 /* bytes of the image in it */
+#define NC_SLOT_RECORD_IMAGE_BYTES_SHIFT 0
+#define NC_SLOT_RECORD_IMAGE_BYTES_MASK 0xffffffffu
+#define NC_GET_SLOT_RECORD_IMAGE_BYTES(w) (((w)[3] >> 0) & 0xffffffffu)
+#define NC_PUT_SLOT_RECORD_IMAGE_BYTES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
 
 /* Byte fields of an image's header */
 #define NC_IMAGE_HEADER_CHIP_NAME_OFFSET 28 /* name of the chip file, ASCII, padded with zeros */

@@ -6,6 +6,7 @@ from norcim.image.build import build_image
 from norcim.image.check import check_program
 from norcim.image.files import write_file
 from norcim.image.model import ImageContent
+from norcim.image.needs import memory_needs, port_bytes
 from norcim.image.read import SectionInfo, describe_image, looks_like_image, read_header, read_image
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "check_program",
     "describe_image",
     "looks_like_image",
+    "memory_needs",
+    "port_bytes",
     "read_header",
     "read_image",
     "write_file",

@@ -15,8 +15,9 @@ import numpy as np
 from norcim.image.check_mvm import check_columns, check_mvm, check_records
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
+from norcim.image.needs import port_bytes
 from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_TABLES, MAX_TAPS
-from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode, Port
+from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode
 
 SHIFT_MAX = 47
 
@@ -238,11 +239,6 @@ _CHECKS: dict[int, Callable[[ImageContent, Descriptor, str], None]] = {
     Opcode.COPY: _check_copy,
     Opcode.FIRMWARE: _check_firmware,
 }
-
-
-def port_bytes(port: Port) -> int:
-    """Bytes of one input or output of the network."""
-    return port.h * port.w * port.c
 
 
 def _check_ports(content: ImageContent) -> None:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from enum import IntEnum
 
-from norcim.spec import error_codes, image_format, program, protocol
+from norcim.spec import error_codes, image_format, program, protocol, slot_table
 from norcim.spec.documented import constants, members, summary
 from norcim.spec.record import BitField, bit_fields
 from norcim.spec.registers import NPU_REGISTERS, Register
 
-MODULES = (program, image_format, protocol)
+MODULES = (program, image_format, protocol, slot_table)
 ENUMS: tuple[type[IntEnum], ...] = (
     program.Opcode,
     program.Encoding,
@@ -40,6 +40,7 @@ RECORDS: tuple[type, ...] = (
     protocol.CountersRequest,
     protocol.CounterRecord,
     protocol.BaudRequest,
+    slot_table.SlotRecord,
 )
 
 _PREAMBLE = """\

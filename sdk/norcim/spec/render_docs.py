@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from types import ModuleType
 
-from norcim.spec import error_codes, image_format, program, protocol, registers
+from norcim.spec import error_codes, image_format, program, protocol, registers, slot_table
 from norcim.spec.documented import Member, constants, members, summary
 from norcim.spec.record import BitField, bit_fields
 
@@ -111,7 +111,14 @@ def _protocol_page() -> str:
     )
     enums = (protocol.FrameType, protocol.RunAction, error_codes.DeviceError)
     parts = [_introduce("Wire protocol", protocol), *map(_enum, enums), *map(_record, records)]
-    return "".join([*parts, _constants(constants(protocol))])
+    return "".join([*parts, _constants(constants(protocol)), _slot_table()])
+
+
+def _slot_table() -> str:
+    """Below the protocol, because ACTIVATE is what writes it."""
+    doc = inspect.cleandoc(slot_table.__doc__ or "")
+    parts = (f"\n# Slot table\n\n{doc}\n", _record(slot_table.SlotRecord))
+    return "".join([*parts, _constants(constants(slot_table))])
 
 
 def _registers_page() -> str:

@@ -113,6 +113,7 @@ def test_sample_is_legal() -> None:
         (_with_descriptor, DEPTHWISE, {"weight_base": 1}, "NC-E0547"),
         (_with_tile, 2, {"cells": 112}, "NC-E0547"),
         (_with_tile, 2, {"n_bias_rows": 1}, "NC-E0547"),
+        (_with_tile, 2, {"repeats": 1}, "NC-E0547"),
         (_with_port, 0, {"addr": 97}, "NC-E0543"),
         (_with_port, 0, {"c": 0}, "NC-E0548"),
         (_with_port, 0, {"is_output": 1}, "NC-E0548"),

@@ -1,0 +1,23 @@
+"""How much of a device an image needs."""
+
+from __future__ import annotations
+
+from norcim.image.model import ImageContent
+from norcim.spec.program import TABLE_BYTES, Port
+
+
+def port_bytes(port: Port) -> int:
+    """Bytes of one input or output of the network."""
+    return port.h * port.w * port.c
+
+
+def memory_needs(content: ImageContent) -> dict[str, int]:
+    """What an image needs of each memory, by its name in `norcim.chips.Memories`."""
+    return {
+        "activation_bytes": content.activation_bytes,
+        "vector_weight_bytes": len(content.vector_weights),
+        "n_descriptors": len(content.program),
+        "n_tiles": len(content.tiles),
+        "n_columns": len(content.columns),
+        "n_tables": len(content.tables) // TABLE_BYTES,
+    }
