@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
 from norcim.errors import NorcimError
 from norcim.frontend.builder import check_budget
@@ -154,6 +153,8 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
 
 
 def _evaluate(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Array]:
+    from onnx.reference import ReferenceEvaluator  # slow to import, and rarely needed
+
     names = ["" if const is None else f"i{k}" for k, const in enumerate(inputs)]
     outputs = [f"o{k}" for k in range(len(node.outputs))]
     proto = helper.make_node(node.op, names, outputs, **node.attrs)

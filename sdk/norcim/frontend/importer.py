@@ -11,7 +11,7 @@ from norcim.frontend.builder import Builder, check_budget, input_layout, port_or
 from norcim.frontend.call import Call
 from norcim.frontend.constants import FOLDABLE, constant_node, fold
 from norcim.frontend.load import Model, Node, ValueInfo, damaged
-from norcim.frontend.registry import DEFAULT_WORKAROUND, HANDLERS, ON_CODES, WORKAROUNDS
+from norcim.frontend.registry import DEFAULT_WORKAROUND, HANDLERS, KEEPS_CODES, WORKAROUNDS
 from norcim.frontend.values import Const, Unknown, Unsupported, Value, View
 from norcim.ir.graph import Graph, Port, Shape
 
@@ -130,9 +130,7 @@ def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[
         return [constant_node(node)]
     constants = [value for value in values if isinstance(value, Const)]
     if len(constants) == sum(value is not None for value in values):
-        quantising = node.op in ("QuantizeLinear", "DequantizeLinear")
-        on_codes = quantising or constants[0].codes is not None
-        if node.op not in ON_CODES or not on_codes:
+        if node.op not in KEEPS_CODES:
             return fold(
                 node, [v if isinstance(v, Const) else None for v in values], state.model.opset
             )

@@ -29,8 +29,10 @@ def conv(call: Call) -> Value:
     """1-D and 2-D convolution, grouped and depthwise."""
     x, weight, codes = call.real(0), *_weight(call, 1)
     rank = weight.ndim - 2
-    if rank not in (1, 2) or len(x.shape) != rank + 1:
+    if rank not in (1, 2):
         raise Unsupported(f"{rank}-D convolution; 1-D and 2-D are supported")
+    if len(x.shape) != rank + 1:
+        raise ValueError(f"weight {weight.shape} for an input of {x.shape} per sample")
     groups = int(call.attr("group", 1))
     tensor = call.builder.materialise(x, ([1], [2] if rank == 2 else [], [0]), call.node.name)
     h, w, c_in = call.builder.tensors[tensor].shape
@@ -117,6 +119,8 @@ def gemm(call: Call) -> Value:
     """alpha * x @ weight + beta * bias for a vector per sample."""
     x, weight, codes = call.real(0), *_weight(call, 1)
     alpha, beta = float(call.attr("alpha", 1.0)), float(call.attr("beta", 1.0))
+    if weight.ndim != 2:
+        raise ValueError(f"a weight of shape {weight.shape}, not a matrix")
     if call.attr("transA", 0) or len(x.shape) != 1:
         raise Unsupported("it multiplies across the batch (transA)", "export it with transA=0")
     if call.attr("transB", 0):
@@ -135,7 +139,7 @@ def matmul(call: Call) -> Value:
     if not isinstance(call.value(1), Const):
         raise Unsupported("it multiplies two activations")
     x, weight, codes = call.real(0), *_weight(call, 1)
-    while weight.ndim > 2 and weight.shape[0] == 1:
+    while 2 < weight.ndim <= len(x.shape) + 1 and weight.shape[0] == 1:
         weight = weight[0]
         codes = None if codes is None else _map_codes(codes, lambda a: a[0])
     if weight.ndim != 2 or not x.shape:
@@ -249,7 +253,7 @@ def align(array: Array, shape: Sequence[int]) -> Array:
     Raises Unsupported if it would make the result larger than the activation.
     """
     rank = len(shape)
-    while array.ndim > rank and array.shape[0] == 1:
+    if array.ndim == rank + 1 and array.shape[0] == 1:
         array = array[0]
     sizes = array.shape[::-1]
     if array.ndim > rank or any(

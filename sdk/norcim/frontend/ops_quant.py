@@ -104,7 +104,10 @@ def _scalar_qparams(call: Call, dtype: str) -> QParams:
     zeros = np.zeros(1, np.int64) if zero is None else zero.array.astype(np.int64).reshape(-1)
     if scale.size != 1 or zeros.size != 1:
         raise Unsupported("an activation quantised per channel", "quantise activations per tensor")
-    return QParams(float(scale.reshape(())), int(zeros[0]), signed=dtype == "int8")
+    qparams = QParams(float(scale.reshape(())), int(zeros[0]), signed=dtype == "int8")
+    if not qparams.lo <= qparams.zero_point <= qparams.hi:
+        raise ValueError(f"zero point {qparams.zero_point} for codes of {dtype}")
+    return qparams
 
 
 def _along_axis(call: Call, array: Array, shape: tuple[int, ...]) -> Array:

@@ -58,7 +58,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
     }
 )
 
-ON_CODES = frozenset(
+KEEPS_CODES = frozenset(
     {
         "DequantizeLinear",
         "Flatten",
@@ -70,7 +70,7 @@ ON_CODES = frozenset(
         "Unsqueeze",
     }
 )
-"""Handlers that also take a constant, and keep the integer codes behind it."""
+"""Handlers that also take a constant: they keep the integer codes behind it, folding would not."""
 
 WORKAROUNDS: Mapping[str, str] = MappingProxyType(
     {

@@ -77,6 +77,11 @@ def test_matmul_with_a_constant_on_the_right(agrees, shape):
     assert [op.kind for op in graph.ops] == ["conv"]
 
 
+def test_a_matrix_with_leading_axes_of_one(agrees):
+    nodes = [make_node("MatMul", ["x", "w"], ["y"])]
+    agrees(nodes, {"x": (5, 6)}, {"w": rand(1, 6, 4)})
+
+
 def test_matmul_with_a_constant_on_the_left(agrees):
     graph = agrees([make_node("MatMul", ["w", "x"], ["y"])], {"x": (6, 5)}, {"w": rand(4, 6)})
     assert [op.kind for op in graph.ops] == ["conv"]

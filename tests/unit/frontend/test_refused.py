@@ -70,7 +70,7 @@ def test_flipped_bytes_never_end_in_a_traceback(save):
         except NorcimError as error:
             ids.add(error.id)
     assert {"NC-E0202", "NC-E0203"} <= ids
-    assert all(id.startswith("NC-E02") for id in ids)
+    assert all(name.startswith("NC-E02") for name in ids)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,8 @@ def test_unsupported_variants_are_reported_together(imported):
         (make_node("Cast", ["x"], ["y"], to=TensorProto.INT64), "cast to integers"),
         (make_node("MaxPool", ["x"], ["y", "i"], kernel_shape=[2, 2]), "indices"),
         (make_node("Add", ["x", "large"], ["y"]), "enlarges"),
+        (make_node("Add", ["x", "deep"], ["y"]), "enlarges"),
+        (make_node("MatMul", ["x", "stack"], ["y"]), "a matrix is supported"),
         (make_node("Concat", ["x", "x"], ["y"], axis=1), "on an activation"),
         (make_node("Gemm", ["x", "k"], ["y"], transA=1), "across the batch"),
         (make_node("Conv", ["x", "w"], ["y"], pads=[-1, 0, 0, 0]), "negative pads"),
@@ -148,6 +150,8 @@ def test_variants_that_are_not_supported(imported, node, text):
         "mix": np.array([-1, 4]),
         "slopes": np.array([0.1, 0.2, 0.3], np.float32).reshape(3, 1, 1),
         "large": np.ones((2, 3, 8, 8), np.float32),
+        "deep": np.ones((1, 1, 1, 1, 1), np.float32),
+        "stack": np.ones((1, 1, 1, 8, 4), np.float32),
     }
     error = refused(imported, [node], {"x": (3, 8, 8)}, constants, opset=13)
     assert (error.id, error.exit_code) == ("NC-E0203", 3)
