@@ -27,7 +27,7 @@ def verify(image: str | None, port: str, slot: int | None) -> int:
         chosen = device.info().active_slot if slot is None else slot
         if chosen is None:
             raise NorcimError(
-                "NC-E0109",
+                "NC-E0618",
                 "the device has no active slot",
                 where=port,
                 expected="a slot that an image was activated in",

@@ -148,7 +148,7 @@ def _compare_layers(
     sums: list[_Sums],
 ) -> None:
     wanted = [_layer_tensor(content, index) for index in range(len(sums))]
-    _check_same_model(content, graph, wanted)
+    _check_same_model(content, graph, len(sums))
     ports = [port for port in content.ports if not port.is_output]
     real = {
         source.tensor: _port_values(port, codes)
@@ -165,19 +165,23 @@ def _compare_layers(
         total.error += float(np.square(values - due, dtype=np.float64).sum()) / scale**2
 
 
-def _check_same_model(content: ImageContent, graph: Graph, wanted: Sequence[str]) -> None:
-    unknown = [name for name in wanted if name not in graph.tensors]
-    n_inputs = sum(not port.is_output for port in content.ports)
-    if unknown or n_inputs != len(graph.inputs):
-        raise NorcimError(
-            "NC-E0906",
-            "the model is not the one that the image was compiled from",
-            where=graph.name,
-            expected=f"a model with {', '.join(unknown) or f'{n_inputs} input(s)'}",
-            got="another",
-            fix="give the same ONNX file that was compiled",
-            exit_code=EXIT_USAGE,
-        )
+def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None:
+    ports = [port for port in content.ports if not port.is_output]
+    due = {_layer_tensor(content, i): _layer_shape(content, i) for i in range(n_steps)}
+    found = {name: graph.tensors[name].shape for name in due if name in graph.tensors}
+    inputs = [graph.tensors[port.tensor].shape for port in graph.inputs]
+    if due == found and inputs == [(port.h, port.w, port.c) for port in ports]:
+        return
+    missing = next((name for name in due if due[name] != found.get(name)), "its inputs")
+    raise NorcimError(
+        "NC-E0906",
+        "the model is not the one that the image was compiled from",
+        where=graph.name,
+        expected=f"{missing} of shape {due.get(missing, 'as in the image')}",
+        got=str(found.get(missing, "no such tensor, or another shape")),
+        fix="give the same ONNX file that was compiled",
+        exit_code=EXIT_USAGE,
+    )
 
 
 def _meta_of(content: ImageContent, index: int) -> dict[str, Any]:
@@ -188,6 +192,10 @@ def _meta_of(content: ImageContent, index: int) -> dict[str, Any]:
 
 def _layer_tensor(content: ImageContent, index: int) -> str:
     return str(_meta_of(content, index)["tensor"])
+
+
+def _layer_shape(content: ImageContent, index: int) -> tuple[int, ...]:
+    return tuple(_meta_of(content, index)["shape"])
 
 
 def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Floats, float]:

@@ -50,7 +50,7 @@ SCHEMA: dict[str, Key] = {
     "arrays.cell_hi": _count("largest weight code that a cell pair holds", 1, 32767),
     "arrays.signed_rows": Key("bool", "the wordline driver takes int8 (else uint8 only)"),
     "converter.rule": Key("choice", "converter rule of the arithmetic page", choices=RULES),
-    "converter.bits": _count("bits of the converter's code (of the sum, if lossless)", 2, 32),
+    "converter.bits": _count("bits of the converter's code; a lossless one ignores it", 2, 16),
     "converter.gain_lo": _count("log2 of the smallest divisor", 0, 31),
     "converter.gain_hi": _count("log2 of the largest divisor", 0, 31),
     "converter.gain_scope": Key(

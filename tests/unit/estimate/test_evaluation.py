@@ -29,7 +29,14 @@ def two_by_two(gain: int = 0) -> ImageContent:
         dilation_w=1, clamp_lo=-128, clamp_hi=127,
     )  # fmt: skip
     tile = Tile(gain=gain, first=1, last=1, n_rows=2, n_cols=2, in_c_count=2)
-    layer = {"name": "fc", "tensor": "y", "scale": 0.5, "zero_point": 0, "signed": True}
+    layer = {
+        "name": "fc",
+        "tensor": "y",
+        "shape": [1, 1, 2],
+        "scale": 0.5,
+        "zero_point": 0,
+        "signed": True,
+    }
     port = Port(scale=HALF, row_stride=2, pixel_stride=2, h=1, w=1, c=2)
     return ImageContent(
         chip="nor1",
