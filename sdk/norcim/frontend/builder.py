@@ -37,7 +37,7 @@ class Builder:
     """The IR under construction.
 
     input_shapes  per-sample ONNX shape of each graph input
-    wanted_perms  order in which the first reader of an input wants its axes, found while building
+    wanted        (order of its ONNX axes, (h, w, c)) in which its first reader wants an input
     """
 
     def __init__(self) -> None:

@@ -128,14 +128,11 @@ def _import_node(state: _Import, node: Node) -> None:
 def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
     if node.op == "Constant":
         return [constant_node(node)]
-    constants = [value for value in values if isinstance(value, Const)]
-    if len(constants) == sum(value is not None for value in values):
-        if node.op not in KEEPS_CODES:
-            return fold(
-                node, [v if isinstance(v, Const) else None for v in values], state.model.opset
-            )
+    constant = all(value is None or isinstance(value, Const) for value in values)
+    if constant and node.op not in KEEPS_CODES:
+        return fold(node, [v if isinstance(v, Const) else None for v in values], state.model.opset)
     if node.op not in HANDLERS:
-        raise Unsupported("on an activation")
+        raise Unsupported("supported on constants only")
     return [HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))]
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from norcim.frontend.call import Array, Call
 from norcim.frontend.values import Codes, Const, Unsupported, Value, View, contiguous, split
-from norcim.ir.window import NO_PADS
 
 _KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
 
@@ -195,7 +194,6 @@ def _emit_pad(call: Call, x: View, padded: list[int], before: list[int], after: 
     h, w, c = call.builder.tensors[tensor].shape
     const = call.const(2)
     value = float(call.attr("value", 0.0) if const is None else const.array.reshape(()))
-    assert pads != NO_PADS
     shape = (h + pads[0] + pads[2], w + pads[1] + pads[3], c)
     attrs = {"pads": pads, "value": float(call.finite(np.asarray(value)))}
     output = call.builder.emit(

@@ -66,7 +66,7 @@ class View:
         return merge(factor for axis in chosen for factor in axis)
 
     def permuted(self, order: Sequence[int]) -> View:
-        """The view with its per-sample axes in another order."""
+        """The view with its per-sample axes in another order; axes of size 1 may be left out."""
         return replace(self, axes=tuple(self.axes[axis] for axis in order))
 
     def by_stride(self) -> tuple[int, ...]:

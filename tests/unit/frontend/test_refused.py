@@ -138,8 +138,8 @@ def test_unsupported_variants_are_reported_together(imported):
         (make_node("Add", ["x", "large"], ["y"]), "enlarges"),
         (make_node("Add", ["x", "deep"], ["y"]), "enlarges"),
         (make_node("MatMul", ["x", "stack"], ["y"]), "a matrix is supported"),
-        (make_node("Concat", ["x", "x"], ["y"], axis=1), "on an activation"),
-        (make_node("Gemm", ["x", "k"], ["y"], transA=1), "across the batch"),
+        (make_node("Concat", ["x", "x"], ["y"], axis=1), "on constants only"),
+        (make_node("Gemm", ["x", "square"], ["y"], transA=1), "across the batch"),
         (make_node("Conv", ["x", "w"], ["y"], pads=[-1, 0, 0, 0]), "negative pads"),
     ],
 )
@@ -147,6 +147,7 @@ def test_variants_that_are_not_supported(imported, node, text):
     constants = {
         "w": W,
         "k": np.ones((1,), np.float32),
+        "square": np.ones((8, 8), np.float32),
         "mix": np.array([-1, 4]),
         "slopes": np.array([0.1, 0.2, 0.3], np.float32).reshape(3, 1, 1),
         "large": np.ones((2, 3, 8, 8), np.float32),
