@@ -24,6 +24,9 @@ Progress = Callable[[str, int, int], None]
 PIPE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
 
+HEAD_WIDTH = 80
+"""A place or a part longer than this gets lines of its own."""
+
 REPORT_URL = "the issue tracker of norcim"
 
 
@@ -132,12 +135,20 @@ def print_error(error: NorcimError) -> None:
         click.echo(json.dumps({"schema": "norcim.error.v1", **fields}), err=True)
         return
     parts = error.parts()
-    head = ": ".join(parts.pop(name) for name in ("where", "what") if name in parts)
+    in_head = ("where", "what") if len(error.where) <= HEAD_WIDTH else ("what",)
+    head = ": ".join(parts.pop(name) for name in in_head if name in parts)
     lines = [f"error {error.id}: {head}"]
-    lines += [f"  {name + ':':<10}{text}" for name, text in parts.items()]
+    for name, text in parts.items():
+        lines += _part_lines(name, text)
     click.echo("\n".join(lines), err=True)
     if STATE.verbose:
         click.echo("".join(traceback.format_exception(error)), err=True)
+
+
+def _part_lines(name: str, text: str) -> list[str]:
+    """A part of an error; a long list, joined by semicolons, one item a line."""
+    items = text.split("; ") if len(text) > HEAD_WIDTH else [text]
+    return [f"  {name + ':' if not i else '':<10}{item}" for i, item in enumerate(items)]
 
 
 def print_usage_error(error: click.ClickException) -> None:

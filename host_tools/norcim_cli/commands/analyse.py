@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,12 +39,14 @@ def analyse(model: str, chip: str) -> None:
         "n_cells": loaded.n_cells,
     }
     if console.STATE.json_mode:
-        console.emit("analyse.v1", {"name": graph.name, "chip": loaded.name, **total, "ops": rows})
+        console.emit(
+            "analyse.v1", {"name": Path(model).name, "chip": loaded.name, **total, "ops": rows}
+        )
         return
     print_ops(rows)
     share = 100 * total["n_weights"] / total["n_cells"]
     console.say(
-        f"{graph.name}: every operation is supported on {loaded.name}; {total['n_macs']:,} MACs, "
+        f"{Path(model).name}: every operation is supported on {loaded.name}; {total['n_macs']:,} MACs, "
         f"{total['n_weights']:,} weights ({share:.1f} % of {total['n_cells']:,} cells)"
     )
 

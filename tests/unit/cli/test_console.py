@@ -57,6 +57,21 @@ def test_error_is_printed_in_its_parts_on_stderr(
     ]
 
 
+def test_long_lists_of_an_error_are_one_item_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = "; ".join(f"node{i}: supported on constants only" for i in range(3))
+    error = NorcimError("NC-E9999", "3 operations are not supported", where=nodes, fix="do less")
+    assert run_raising(monkeypatch, error) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error NC-E9999: 3 operations are not supported",
+        "  where:    node0: supported on constants only",
+        "            node1: supported on constants only",
+        "            node2: supported on constants only",
+        "  fix:      do less",
+    ]
+
+
 def test_error_under_json_is_an_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
