@@ -156,6 +156,14 @@ def test_align_at_the_edge_of_32_bits() -> None:
         check_program(replace(content, tiles=tiles))
 
 
+def test_sum_is_bounded_where_no_column_is_added() -> None:
+    """Stage SHIFT: two tiles of 2^15 << 15 reach 2^31."""
+    content = _with_descriptor(MVM, converter_bits=16, stage=Stage.SHIFT)
+    check_program(replace(content, tiles=tuple(replace(t, align=14) for t in content.tiles)))
+    with pytest.raises(NorcimError, match="NC-E0550"):
+        check_program(replace(content, tiles=tuple(replace(t, align=15) for t in content.tiles)))
+
+
 def test_lossless_sum_is_bounded_by_its_rows() -> None:
     """10 + 8 PN rows of at most 383 * 128, and one bias row of 128 * 128, fit easily."""
     content = _with_descriptor(MVM, rule=Rule.LOSSLESS, converter_bits=0)
