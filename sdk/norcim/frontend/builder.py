@@ -36,11 +36,13 @@ def check_budget(elements: int, where: str) -> None:
 class Builder:
     """The IR under construction.
 
+    batch         the batch size if the model fixes it, else None
     input_shapes  per-sample ONNX shape of each graph input
     wanted        (order of its ONNX axes, (h, w, c)) in which its first reader wants an input
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int | None = None) -> None:
+        self.batch = batch
         self.tensors: dict[str, Tensor] = {}
         self.ops: list[Op] = []
         self.input_shapes: dict[str, tuple[int, ...]] = {}

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from norcim.errors import NorcimError
 from norcim.frontend.builder import check_budget
 from norcim.frontend.load import Node, damaged
-from norcim.frontend.values import Const, Unsupported
+from norcim.frontend.values import BATCH, Const, Unsupported
 
 Array = npt.NDArray[Any]
 Bound = Callable[[Sequence[Array], Mapping[str, Any]], int]
@@ -149,7 +149,7 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
         raise
     except Exception as error:  # onnx's reference raises whatever its numpy code meets
         raise damaged(node.name, f"{node.op} of constants fails: {error}") from error
-    return [Const(array, symbolic=symbolic and bool((array == -1).any())) for array in results]
+    return [Const(array, symbolic=symbolic and bool((array == BATCH).any())) for array in results]
 
 
 def _evaluate(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Array]:
@@ -157,7 +157,11 @@ def _evaluate(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Ar
 
     names = ["" if const is None else f"i{k}" for k, const in enumerate(inputs)]
     outputs = [f"o{k}" for k in range(len(node.outputs))]
-    proto = helper.make_node(node.op, names, outputs, **node.attrs)
+    attrs = {
+        name: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+        for name, value in node.attrs.items()
+    }
+    proto = helper.make_node(node.op, names, outputs, **attrs)
     feeds = {f"i{k}": _narrow(const.array) for k, const in enumerate(inputs) if const is not None}
     infos = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)

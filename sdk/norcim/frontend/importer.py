@@ -22,7 +22,7 @@ Layouts = Mapping[str, tuple[tuple[int, ...], Shape]]
 @dataclass
 class _Import:
     model: Model
-    builder: Builder = field(default_factory=Builder)
+    builder: Builder
     values: dict[str, Value] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -34,24 +34,46 @@ def to_graph(model: Model) -> Graph:
     how the model shows it, a second walk starts from there and the host permutes the input.
     Raises NorcimError NC-E0202..E0208.
     """
-    _check_supported_types(model)
     first = _walk(model, {})
     if not first.builder.wanted:
         return _finish(first)
     return _finish(_walk(model, first.builder.wanted))
 
 
+class _OpenShape(Exception):
+    """An input whose shape is not fixed; reported alone only if no operation is refused."""
+
+    def __init__(self, error: NorcimError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def _walk(model: Model, layouts: Layouts) -> _Import:
-    state = _Import(model)
+    state = _Import(model, Builder(_fixed_batch(model)))
     state.values[""] = None
     state.values.update({name: Const(array) for name, array in model.constants.items()})
+    open_shapes = []
     for info in model.inputs:
-        state.values[info.name] = _add_input(state.builder, info, layouts)
+        try:
+            state.values[info.name] = _add_input(state.builder, info, layouts)
+        except _OpenShape as refusal:
+            open_shapes.append(refusal.error)
+            state.values[info.name] = Unknown()
     for node in model.nodes:
         _import_node(state, node)
     if state.problems:
+        state.problems.update({f"{e.where}: {e.got}": e.fix for e in open_shapes})
         raise _unsupported(state.problems)
+    if open_shapes:
+        raise open_shapes[0]
     return state
+
+
+def _fixed_batch(model: Model) -> int | None:
+    """The batch size that all inputs are fixed to; None if one leaves it open."""
+    sizes = {info.dims[0] for info in model.inputs if info.dims}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size if isinstance(size, int) else None
 
 
 def _add_input(builder: Builder, info: ValueInfo, layouts: Layouts) -> View:
@@ -64,7 +86,7 @@ def _add_input(builder: Builder, info: ValueInfo, layouts: Layouts) -> View:
 
 
 def _static_shape(info: ValueInfo) -> tuple[int, ...]:
-    """The per-sample shape of an input. Raises NC-E0205 unless all its dimensions are numbers."""
+    """The per-sample shape of an input; all its dimensions but the batch must be numbers."""
     problem = ""
     if info.dims is None or len(info.dims) < 2:
         problem = f"shape {info.dims}, without a batch dimension"
@@ -74,7 +96,7 @@ def _static_shape(info: ValueInfo) -> tuple[int, ...]:
                 problem = f"dimension {axis} is {dim!r}" if dim else f"dimension {axis} is open"
                 break
     if problem:
-        raise NorcimError(
+        error = NorcimError(
             "NC-E0205",
             "an input dimension is not fixed",
             where=f"input {info.name}",
@@ -85,6 +107,7 @@ def _static_shape(info: ValueInfo) -> tuple[int, ...]:
             "onnxruntime.tools.make_dynamic_shape_fixed, onnxsim --overwrite-input-shape",
             exit_code=EXIT_UNSUPPORTED,
         )
+        raise _OpenShape(error)
     if info.dtype not in ("float", "int8", "uint8"):
         raise _unsupported(
             {f"input {info.name}: type {info.dtype}": "export with float, int8 or uint8 inputs"}
@@ -93,31 +116,19 @@ def _static_shape(info: ValueInfo) -> tuple[int, ...]:
     return tuple(int(dim) for dim in info.dims[1:])
 
 
-def _check_supported_types(model: Model) -> None:
-    """Refuse operation types that cannot be imported whatever their inputs are, all at once."""
-    problems: dict[str, str] = {}
-    for node in model.nodes:
-        known = node.op in HANDLERS or node.op in FOLDABLE or node.op == "Constant"
-        if node.domain or not known:
-            problems.update([_problem(node, "", "")])
-    if problems:
-        raise _unsupported(problems)
-
-
 def _import_node(state: _Import, node: Node) -> None:
     try:
         values = tuple(state.values[name] for name in node.inputs)
     except KeyError as error:
         raise damaged(node.name, f"it reads {error.args[0]!r}, which nothing writes") from error
     results: Sequence[Value] = [Unknown()] * len(node.outputs)
-    if not any(isinstance(value, Unknown) for value in values):
-        try:
-            results = _results(state, node, values)
-        except Unsupported as refusal:
-            name, workaround = _problem(node, str(refusal), refusal.workaround)
-            state.problems[name] = workaround
-        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-            raise damaged(f"{node.op} {node.name}", str(error)) from error
+    try:
+        results = _results(state, node, values)
+    except Unsupported as refusal:
+        name, workaround = _problem(node, str(refusal), refusal.workaround)
+        state.problems[name] = workaround
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise damaged(f"{node.op} {node.name}", str(error)) from error
     for name, value in zip(node.outputs, results, strict=False):
         if name and name in state.values:
             raise damaged(node.name, f"it writes {name!r}, which is written already")
@@ -128,12 +139,25 @@ def _import_node(state: _Import, node: Node) -> None:
 def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
     if node.op == "Constant":
         return [constant_node(node)]
+    if node.domain or not (node.op in HANDLERS or node.op in FOLDABLE):
+        raise Unsupported("")
+    unknown = [value for value in values if isinstance(value, Unknown)]
+    if unknown:
+        return [_unknown_result(node, unknown)] * len(node.outputs)
     constant = all(value is None or isinstance(value, Const) for value in values)
     if constant and node.op not in KEEPS_CODES:
         return fold(node, [v if isinstance(v, Const) else None for v in values], state.model.opset)
     if node.op not in HANDLERS:
         raise Unsupported("supported on constants only")
     return [HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))]
+
+
+def _unknown_result(node: Node, unknown: Sequence[Unknown]) -> Unknown:
+    """What a node makes of inputs that are not known; refused if no input would save it."""
+    fixed = node.op in ("Shape", "Size") or all(value.fixed for value in unknown)
+    if node.op not in HANDLERS and not fixed:
+        raise Unsupported("supported on constants only")
+    return Unknown(fixed)
 
 
 def _finish(state: _Import) -> Graph:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from norcim.frontend.call import Array, Call
-from norcim.frontend.values import Codes, Const, Unsupported, Value, View, contiguous, split
+from norcim.frontend.values import BATCH, Codes, Const, Unsupported, Value, View, contiguous, split
 
 _KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
 
@@ -45,13 +45,16 @@ def reshape(call: Call) -> Value:
         dims = [value.array.shape[i] if d == 0 and zero else d for i, d in enumerate(wanted)]
         return _on_codes(value, lambda a: a.reshape(dims))
     view = call.view(0)
-    return _reshape_view(call, view, _per_sample(wanted, view.shape))
+    return _reshape_view(call, view, _per_sample(wanted, view.shape, call.builder.batch))
 
 
-def _per_sample(wanted: list[int], shape: tuple[int, ...]) -> list[int]:
+def _per_sample(wanted: list[int], shape: tuple[int, ...], batch: int | None) -> list[int]:
     """The shape without the batch, -1 and 0 resolved; the batch itself must stay in front."""
-    if not wanted or any(d < -1 for d in wanted):
+    if not wanted or any(d < -1 and d != BATCH for d in wanted):
         raise ValueError(f"shape {wanted}")
+    # a model of open batch size that was exported with one sample often says 1
+    if wanted[0] not in (BATCH, -1, 0, 1 if batch is None else batch) or BATCH in wanted[1:]:
+        raise Unsupported(f"{shape} per sample to {wanted}", _KEEP_BATCH)
     rest = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted[1:])]
     if rest.count(-1) == 1:
         known = -prod(rest)
@@ -128,12 +131,12 @@ def unsqueeze(call: Call) -> Value:
 
 
 def shape_of(call: Call) -> Value:
-    """The shape, as constant integers; the batch size is carried as -1."""
+    """The shape, as constant integers; BATCH stands for the batch size."""
     view = call.view(0)
-    dims = [-1, *view.shape]
+    dims = [BATCH, *view.shape]
     start, end = int(call.attr("start", 0)), call.attr("end")
     part = dims[start : None if end is None else int(end)]
-    return Const(np.array(part, np.int64), symbolic=-1 in part)
+    return Const(np.array(part, np.int64), symbolic=BATCH in part)
 
 
 def identity(call: Call) -> Value:

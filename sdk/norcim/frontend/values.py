@@ -19,6 +19,10 @@ Factor = tuple[int, int]
 """(size, stride): a run of positions in a tensor's row-major elements."""
 
 
+BATCH = -(1 << 24)
+"""Stands for the batch size in constants that are computed from a shape: it is not known."""
+
+
 class Unsupported(Exception):
     """An operation or a variant of it that norcim does not run; collected, reported together.
 
@@ -127,7 +131,7 @@ class Codes:
 class Const:
     """A constant. `array` is float64 for a dequantised one, else as the model has it.
 
-    symbolic  True if it holds the unknown batch size (as -1); only shape arithmetic may carry it
+    symbolic  True if it holds BATCH, which may be moved but not computed with
     """
 
     array: npt.NDArray[Any]
@@ -135,8 +139,14 @@ class Const:
     symbolic: bool = False
 
 
+@dataclass(frozen=True)
 class Unknown:
-    """The result of an operation that was refused; what reads it is not reported again."""
+    """A value that a refused operation, or an input of open shape, keeps from being known.
+
+    fixed  True if it depends on shapes only, so that it would be a constant
+    """
+
+    fixed: bool = False
 
 
 Value = View | Const | Unknown | None

@@ -103,8 +103,11 @@ def test_unsupported_operations_are_reported_together(imported):
     ]
     error = refused(imported, nodes, {"x": (3, 8)}, {"w": W})
     assert (error.id, error.exit_code) == ("NC-E0203", 3)
-    assert error.where == "LSTM memory; com.vendor:Mystery odd; Resize larger"
-    assert "3 operations" in error.what
+    assert error.where == (
+        "LSTM memory; com.vendor:Mystery odd; "
+        "Concat join: supported on constants only; Resize larger"
+    )
+    assert "4 operations" in error.what
     assert "LSTM memory -> unroll" in error.fix
 
 
@@ -174,6 +177,28 @@ def test_arithmetic_with_the_batch_size_is_refused(imported):
     assert "batch size" in refused(imported, nodes, {"x": (3, 8)}).where
 
 
+@pytest.mark.parametrize(
+    ("shape", "batch"),
+    [((12, -1), 1), ((12, -1), "N"), ((1, -1), 4), ((2, -1), 4), ((-1, -1), 4), ((3, 4, 1), "N")],
+)
+def test_a_reshape_that_loses_the_batch(imported, shape, batch):
+    node = make_node("Reshape", ["x", "s"], ["y"])
+    error = refused(imported, [node], {"x": (3, 4)}, {"s": np.array(shape)}, batch=batch)
+    assert error.id == "NC-E0203"
+    assert "per sample to" in error.where
+
+
+def test_a_reshape_that_moves_the_batch(imported):
+    nodes = [
+        make_node("Shape", ["x"], ["s"]),
+        make_node("Slice", ["s", "zero", "one"], ["n"]),
+        make_node("Concat", ["twelve", "n"], ["c"], axis=0),
+        make_node("Reshape", ["x", "c"], ["y"]),
+    ]
+    constants = {"zero": np.array([0]), "one": np.array([1]), "twelve": np.array([12])}
+    assert "per sample to" in refused(imported, nodes, {"x": (3, 4)}, constants).where
+
+
 def test_integer_inputs_that_nothing_dequantises(imported):
     types = {"x": TensorProto.INT8, "y": TensorProto.INT8}
     node = make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2])
@@ -212,6 +237,25 @@ def test_open_dimensions(imported, dims, text):
     error = refused(imported, [make_node("Relu", ["x"], ["y"])], {"x": dims})
     assert (error.id, error.exit_code) == ("NC-E0205", 3)
     assert text in error.got
+
+
+def test_open_dimensions_and_operations_are_reported_together(imported):
+    nodes = [make_node("Relu", ["x"], ["r"]), make_node("Resize", ["r"], ["y"], name="larger")]
+    error = refused(imported, nodes, {"x": (3, "height", 8)})
+    assert error.id == "NC-E0203"
+    assert error.where == "Resize larger; input x: dimension 2 is 'height'"
+
+
+def test_shapes_of_unknown_values_are_no_operations_of_their_own(imported):
+    nodes = [
+        make_node("Resize", ["x"], ["r"], name="larger"),
+        make_node("Shape", ["r"], ["s"]),
+        make_node("Gather", ["s", "k"], ["g"]),
+        make_node("Concat", ["g", "k"], ["c"], axis=0),
+        make_node("Reshape", ["r", "c"], ["y"]),
+    ]
+    error = refused(imported, nodes, {"x": (3, 8, 8)}, {"k": np.array([0])})
+    assert error.where == "Resize larger"
 
 
 def test_an_input_without_a_batch(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from onnx.helper import make_node
 
 RNG = np.random.default_rng(0)
@@ -84,7 +84,6 @@ def test_flatten_before_gemm_permutes_the_weights(agrees, flatten):
         "axis": ints(0),
         "rest": ints(-1),
     }
-    constants["rest"] = ints(120)
     graph = agrees(nodes, {"x": (3, 8, 6)}, constants)
     assert kinds(graph) == ["conv", "reshape", "conv"]
 
@@ -203,6 +202,15 @@ def test_padding_of_single_axes(agrees, pads):
 
 def test_padding_of_channels_moves_them_to_an_image_axis(agrees):
     agrees([make_node("Pad", ["x", "p"], ["y"])], {"x": (3, 4, 5)}, {"p": ints(0, 1, *[0] * 6)})
+
+
+def test_a_filled_constant_is_folded(agrees):
+    fill = numpy_helper.from_array(np.array([2.5], np.float32))
+    nodes = [
+        make_node("ConstantOfShape", ["s"], ["k"], value=fill),
+        make_node("Mul", ["x", "k"], ["y"]),
+    ]
+    agrees(nodes, {"x": (3, 4)}, {"s": ints(4)})
 
 
 def test_weights_computed_from_constants_are_folded(agrees):

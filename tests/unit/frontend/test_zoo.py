@@ -45,7 +45,7 @@ REFUSED = {
     "diagnose/witin_dnn_wake_rawdialect": ("NC-E0203", "Scale scale_out1"),
     "dtln_model_1": ("NC-E0203", "LSTM lstm_4"),
     "dtln_model_2": ("NC-E0203", "Slice"),
-    "oww_melspectrogram": ("NC-E0205", "input input"),
+    "oww_melspectrogram": ("NC-E0203", "input input"),
     "silero_vad_16k": ("NC-E0203", "If /model/If"),
     "ultraface_slim_320": ("NC-E0203", "Concat boxes"),
 }
