@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,32 @@ def new_activation(n: int, shape: tuple[int, int, int], border: Border = NO_BORD
     h, w, c = shape
     size = (n, h + border.top + border.bottom, w + border.left + border.right, c)
     return Activation(np.full(size, border.code, np.float32), border)
+
+
+class Scratch:
+    """Working memory that steps share: each step's slots hold until the next step begins.
+
+    Few large buffers that are used again and again stay in cache; one per step would not.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: list[npt.NDArray[np.uint8]] = []
+        self._next = 0
+
+    def begin_step(self) -> None:
+        """From here on all slots are free again."""
+        self._next = 0
+
+    def take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An uninitialised array of this shape in the next slot."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if self._next == len(self._buffers):
+            self._buffers.append(np.empty(size, np.uint8))
+        if len(self._buffers[self._next]) < size:
+            self._buffers[self._next] = np.empty(size, np.uint8)
+        buffer = self._buffers[self._next]
+        self._next += 1
+        return buffer[:size].view(dtype).reshape(shape)
 
 
 def as_shape(

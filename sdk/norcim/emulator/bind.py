@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from norcim.emulator import kernels, reference
-from norcim.emulator.arrays import Activation, Thunk, as_shape, new_activation
-from norcim.emulator.regions import Bytes, Region, port_region
+from norcim.emulator.arrays import Activation, Scratch, Thunk, as_shape, new_activation
+from norcim.emulator.regions import Bytes, Region, input_regions, port_region
 from norcim.emulator.stages import Saturation
-from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Step
+from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Border, Step, swap_axes
 from norcim.image.model import ImageContent
 from norcim.spec.program import Descriptor, Opcode
 
@@ -64,20 +64,28 @@ def bind(plan: Plan, n: int) -> Bound:
     saturation = [Saturation() for _ in plan.steps]
     work: list[Thunk] = []
     inputs: list[Bytes] = []
-    for step, counter in zip(plan.steps, saturation, strict=True):
-        out = new_activation(n, step.out.shape, step.border)
+    scratch = Scratch()
+    pool: dict[tuple[tuple[int, int, int], Border], list[Activation]] = {}
+    last_use = _last_uses(plan)
+    for index, (step, counter) in enumerate(zip(plan.steps, saturation, strict=True)):
+        free = pool.get((step.out.shape, step.border))
+        out = free.pop() if free else new_activation(n, step.out.shape, step.border)
         arrays.append(out)
+        scratch.begin_step()
         if step.d is None:
             source = np.zeros((n, *_program_shape(step.out, plan.swapped)), np.uint8)
             inputs.append(source)
             todo = [_arrive(source, out, step.signed, plan.swapped)]
         elif _is_fast(step.d, content):
-            todo = _fast(plan, step.d, step, arrays, out, memory, counter)
+            todo = _fast(plan, step.d, step, arrays, out, memory, counter, scratch)
         else:
             todo = [_golden(plan, step, memory, out, counter)]
         if step.flush and (step.d is None or _is_fast(step.d, content)):
             todo.append(_store(step.out, memory, out))
         work.append(kernels.run_all(todo))
+        for source in {s for s in step.sources if s is not None and last_use[s] == index}:
+            free_key = (plan.steps[source].out.shape, plan.steps[source].border)
+            pool.setdefault(free_key, []).append(arrays[source])
     ports = [port_region(p) for p in content.ports if p.is_output]
     outputs = [
         _reader(plan, arrays, memory, source, region)
@@ -85,6 +93,13 @@ def bind(plan: Plan, n: int) -> Bound:
     ]
     results = [_result(a, plan.swapped) for a in arrays]
     return Bound(work, inputs, outputs, results, saturation)
+
+
+def _last_uses(plan: Plan) -> dict[int, int]:
+    """The last step that reads each step's array; outputs are kept to the end."""
+    last = {s: i for i, step in enumerate(plan.steps) for s in step.sources if s is not None}
+    last.update({s: len(plan.steps) for s in plan.outputs if s is not None})
+    return last
 
 
 def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
@@ -131,22 +146,18 @@ def _golden(plan: Plan, step: Step, memory: Bytes, out: Activation, counter: Sat
 
 
 def _restore(d: Descriptor | None, swapped: bool) -> Descriptor:
-    from norcim.emulator.steps import swap_axes
-
     assert d is not None
     return swap_axes(d) if swapped else d
 
 
 def _fast(
     plan: Plan, d: Descriptor, step: Step, arrays: list[Activation], out: Activation,
-    memory: Bytes, counter: Saturation,
+    memory: Bytes, counter: Saturation, scratch: Scratch,
 ) -> list[Thunk]:  # fmt: skip
     """The kernel of one descriptor, its inputs brought to the shapes that it reads."""
     work: list[Thunk] = []
     operands = []
     shape = (d.in_h, d.in_w, d.in_c)
-    from norcim.emulator.regions import input_regions
-
     for source, region, sign in zip(
         step.sources, input_regions(d), (d.in_signed, d.in2_signed), strict=False
     ):
@@ -157,23 +168,24 @@ def _fast(
             x, copy = as_shape(arrays[source], shape, plan.swapped)
             work += copy
         operands.append(x)
-    work.append(_kernel(plan, d, operands, out, counter))
+    work.append(_kernel(plan, d, operands, out, counter, scratch))
     if d.use_table and d.opcode != Opcode.TABLE:
         work.append(kernels.make_table(d, plan.content, out.interior, out.interior))
     return work
 
 
 def _kernel(
-    plan: Plan, d: Descriptor, x: list[Activation], out: Activation, counter: Saturation
-) -> Thunk:
+    plan: Plan, d: Descriptor, x: list[Activation], out: Activation, counter: Saturation,
+    scratch: Scratch,
+) -> Thunk:  # fmt: skip
     content, target = plan.content, out.interior
     order = (1, 0) if plan.swapped else (0, 1)
     if d.opcode == Opcode.MVM:
-        return kernels.make_mvm(d, content, x[0], target, counter, order)
+        return kernels.make_mvm(d, content, x[0], target, counter, order, scratch)
     if d.opcode == Opcode.DWCONV:
-        return kernels.make_dwconv(d, content, x[0], target, order)
+        return kernels.make_dwconv(d, content, x[0], target, order, scratch)
     if d.opcode == Opcode.ADD:
-        return kernels.make_add(d, x[0], x[1], target)
+        return kernels.make_add(d, x[0], x[1], target, scratch)
     if d.opcode == Opcode.MAXPOOL:
         return kernels.make_maxpool(d, x[0], target)
     if d.opcode == Opcode.AVGPOOL:

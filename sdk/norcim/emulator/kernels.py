@@ -7,14 +7,15 @@ the kernel uses float64. Results equal `norcim.emulator.reference` bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from norcim.emulator.arrays import Activation, Floats, Thunk, tap_view, with_border
+from norcim.arith.float32 import EXACT_LIMIT
+from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, tap_view, with_border
 from norcim.emulator.reference import TileCells, missing_taps, tile_cells
-from norcim.emulator.rescale import EXACT_LIMIT, requantise_float64
 from norcim.emulator.stages import (
     Ints,
     Real,
@@ -23,6 +24,7 @@ from norcim.emulator.stages import (
     column_records,
     make_convert,
     make_digital,
+    requantise_float64,
 )
 from norcim.emulator.steps import Border, needs_border
 from norcim.image.model import ImageContent
@@ -88,50 +90,69 @@ def supports_mvm(d: Descriptor, content: ImageContent) -> bool:
 
 def make_mvm(
     d: Descriptor, content: ImageContent, x: Activation, out: Floats, saturation: Saturation,
-    kernel_order: tuple[int, int],
+    kernel_order: tuple[int, int], scratch: Scratch,
 ) -> Thunk:  # fmt: skip
     """Matrix-vector multiply: im2col, one product a tile, converter, sum, digital stage.
 
     kernel_order  axes of (kernel_h, kernel_w) in the order of the program's im2col vector
     """
     x, work = with_border(x, needs_border(d))
-    columns: dict[tuple[int, int], Floats] = {}
-    n = len(out)
-    group: list[tuple[Real, Ints, Ints]] = []
+    columns: dict[tuple[int, int, bool], Floats] = {}
+    group: list[_Part] = []
     for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]:
         weights, constant = _weights_of(d, content, tile)
+        # A tile of whole vectors may take its inputs in any order: the arrays' own is fastest.
+        whole = tile.n_rows == d.kernel_h * d.kernel_w * tile.in_c_count
+        natural = whole or kernel_order == (0, 1)
+        if whole and kernel_order == (1, 0):
+            weights = _swap_kernel(d, tile, weights)
         bound = CODE_LIMIT * np.abs(weights).sum(axis=0)
-        window = (tile.in_c_first, tile.in_c_count)
-        in_order = weights
-        taps = depthwise_taps(d, tile, in_order) if kernel_order == (0, 1) else None
-        if taps is None and kernel_order == (1, 0):
-            taps = depthwise_taps(d, tile, _swap_kernel(d, tile, in_order))
-        convert_constant = constant if d.rule != Rule.LOSSLESS else np.zeros_like(constant)
-        left_over = constant - convert_constant
         wide = int((bound + np.abs(constant)).max()) + (1 << tile.gain) >= EXACT_LIMIT
-        acc = np.empty((n, d.out_h, d.out_w, tile.n_cols), np.float64 if wide else np.float32)
-        if taps is not None and not wide:
-            work.append(_make_taps(d, x, taps, window[0], acc))
+        dtype = np.float64 if wide else np.float32
+        acc = scratch.take((len(out), d.out_h, d.out_w, tile.n_cols), dtype)
+        taps = depthwise_taps(d, tile, weights) if whole and not wide else None
+        if taps is not None:
+            work.append(_make_taps(d, x, taps, tile.in_c_first, acc))
         else:
-            if window not in columns:
-                columns[window], gather = _im2col(d, x, window, kernel_order)
+            key = (tile.in_c_first, tile.in_c_count, natural)
+            if key not in columns:
+                columns[key], gather = _im2col(d, x, key, scratch)
                 work += gather
-            rows = columns[window][:, tile.k_first : tile.k_first + tile.n_rows]
+            rows = columns[key][:, tile.k_first : tile.k_first + tile.n_rows]
             work.append(_make_product(rows, weights, acc))
-        if convert_constant.any():
-            work.append(_make_add(acc, convert_constant))
-        convert = make_convert(d, tile, acc, saturation)
-        if convert is not None:
-            work.append(convert)
-            lo, hi = code_bounds(d)
-            bound = np.minimum(bound + np.abs(constant), max(-lo, hi))
-        if tile.align:
-            work.append(_make_scale(acc, 1 << tile.align))
-        group.append((acc, bound << tile.align, left_over << tile.align))
+        group.append(_convert(d, tile, acc, bound, constant, saturation, work))
         if tile.last:
             work.append(_make_group(d, content, tile, group, out))
             group = []
     return run_all(work)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Codes of one row tile: bound of their magnitude, a constant still to add, their step."""
+
+    codes: Real
+    bound: Ints
+    constant: Ints
+    step: int
+
+
+def _convert(
+    d: Descriptor, tile: Tile, acc: Real, bound: Ints, constant: Ints, saturation: Saturation,
+    work: list[Thunk],
+) -> _Part:  # fmt: skip
+    """Append the converter's work; the constant can wait where nothing is rounded."""
+    convert = make_convert(d, tile, acc, saturation)
+    if convert is None:
+        return _Part(acc, bound, constant, 1)
+    if constant.any():
+        work.append(_make_add(acc, constant))
+    work.append(convert)
+    if tile.align:
+        work.append(_make_scale(acc, 1 << tile.align))
+    lo, hi = code_bounds(d)
+    limit = np.minimum(bound + np.abs(constant), max(-lo, hi))
+    return _Part(acc, limit << tile.align, np.zeros_like(constant), 1 << tile.align)
 
 
 def _weights_of(d: Descriptor, content: ImageContent, tile: Tile) -> tuple[Ints, Ints]:
@@ -149,18 +170,23 @@ def _swap_kernel(d: Descriptor, tile: Tile, weights: Ints) -> Ints:
 
 
 def _im2col(
-    d: Descriptor, x: Activation, window: tuple[int, int], kernel_order: tuple[int, int]
+    d: Descriptor, x: Activation, key: tuple[int, int, bool], scratch: Scratch
 ) -> tuple[Floats, list[Thunk]]:
-    """The im2col matrix (n * out_h * out_w, taps * channels) of a channel window."""
-    first, count = window
+    """The im2col matrix (n * out_h * out_w, taps * channels) of a channel window.
+
+    key  first channel, channels, and whether taps run in the arrays' order (else in the program's)
+    """
+    first, count, natural = key
     n, _, _, c = x.full.shape
     pointwise = d.kernel_h == d.kernel_w == d.stride_h == d.stride_w == 1
     if pointwise and count == c and x.interior.shape == x.full.shape:
         return x.full.reshape(-1, c), []
     view = tap_view(x, d)[..., first : first + count]
-    if kernel_order == (1, 0):
+    if not natural:
         view = view.swapaxes(3, 4)
-    matrix = np.empty((n * d.out_h * d.out_w, d.kernel_h * d.kernel_w * count), np.float32)
+    matrix: Floats = scratch.take(
+        (n * d.out_h * d.out_w, d.kernel_h * d.kernel_w * count), np.float32
+    )
     target = matrix.reshape(view.shape)
     return matrix, [lambda: np.copyto(target, view)]
 
@@ -203,33 +229,37 @@ def _make_scale(acc: Real, factor: int) -> Thunk:
 
 
 def _make_group(
-    d: Descriptor, content: ImageContent, tile: Tile, group: list[tuple[Real, Ints, Ints]],
-    out: Floats,
-) -> Thunk:  # fmt: skip
+    d: Descriptor, content: ImageContent, tile: Tile, group: list[_Part], out: Floats
+) -> Thunk:
     """Sum the row tiles of a column group and run the digital stage."""
-    bound = np.asarray(sum(b for _, b, _ in group))
-    constant = np.asarray(sum(c for _, _, c in group))
-    total = group[0][0]
-    rest = [acc for acc, _, _ in group[1:]]
-    if rest and int(bound.max()) >= EXACT_LIMIT:
-        total = total.astype(np.float64)
-    elif any(acc.dtype == np.float64 for acc, _, _ in group):
-        total = total if total.dtype == np.float64 else total.astype(np.float64)
-    first = group[0][0]
-    work: list[Thunk] = [] if total is first else [lambda: np.copyto(total, first)]
-    work += [lambda acc=acc: np.add(total, acc, out=total) for acc in rest]  # type: ignore[misc]
+    bound = np.asarray(sum(part.bound for part in group))
+    constant = np.asarray(sum(part.constant for part in group))
+    first, rest = group[0].codes, [part.codes for part in group[1:]]
+    wide = int(bound.max()) >= EXACT_LIMIT or any(c.dtype == np.float64 for c in (first, *rest))
+    work: list[Thunk] = []
+    total = first
+    if wide and first.dtype == np.float32:
+        total = np.empty(first.shape, np.float64)
+        work.append(lambda: np.copyto(total, first))
+    work += [_make_sum(total, codes) for codes in rest]
     span = slice(tile.out_c_first, tile.out_c_first + tile.n_cols)
     records = column_records(content, d.column_base + tile.out_c_first, tile.n_cols)
-    work.append(make_digital(d, records, bound, total, out[..., span], constant))
+    step = min(part.step for part in group)
+    work.append(make_digital(d, records, bound, total, out[..., span], constant, step))
     return run_all(work)
+
+
+def _make_sum(total: Real, codes: Real) -> Thunk:
+    return lambda: np.add(total, codes, out=total)
 
 
 # --- vector path --------------------------------------------------------------------------------
 
 
 def make_dwconv(
-    d: Descriptor, content: ImageContent, x: Activation, out: Floats, kernel_order: tuple[int, int]
-) -> Thunk:
+    d: Descriptor, content: ImageContent, x: Activation, out: Floats,
+    kernel_order: tuple[int, int], scratch: Scratch,
+) -> Thunk:  # fmt: skip
     """Depthwise convolution on the vector path."""
     x, work = with_border(x, needs_border(d))
     count = d.kernel_h * d.kernel_w * d.in_c
@@ -240,7 +270,7 @@ def make_dwconv(
         weights = flat.reshape(d.kernel_w, d.kernel_h, d.in_c).swapaxes(0, 1)
     bound = CODE_LIMIT * np.abs(weights.astype(np.int64)).sum(axis=(0, 1))
     wide = int(bound.max()) >= EXACT_LIMIT
-    acc = np.empty((len(out), d.out_h, d.out_w, d.out_c), np.float64 if wide else np.float32)
+    acc = scratch.take(out.shape, np.float64 if wide else np.float32)
     taps = np.ascontiguousarray(weights).astype(acc.dtype)
     if wide:
         view = tap_view(x, d)
@@ -252,11 +282,12 @@ def make_dwconv(
     return run_all(work)
 
 
-def make_add(d: Descriptor, a: Activation, b: Activation, out: Floats) -> Thunk:
+def make_add(
+    d: Descriptor, a: Activation, b: Activation, out: Floats, scratch: Scratch
+) -> Thunk:
     """Elementwise add in float64, where products of 9 and 16 bits and their sum are exact."""
     offset = float((1 << (d.shift - 1)) - d.in_zp * d.multiplier_a - d.in2_zp * d.multiplier_b)
-    left = np.empty(out.shape, np.float64)
-    right = np.empty(out.shape, np.float64)
+    left, right = scratch.take(out.shape, np.float64), scratch.take(out.shape, np.float64)
     x, y = a.interior, b.interior
     scale = 2.0**-d.shift
 
@@ -268,7 +299,7 @@ def make_add(d: Descriptor, a: Activation, b: Activation, out: Floats) -> Thunk:
         np.multiply(left, scale, out=left)
         np.floor(left, out=left)
         np.add(left, d.out_zp, out=left)
-        np.clip(left, d.clamp_lo, d.clamp_hi, out=left)
+        left.clip(d.clamp_lo, d.clamp_hi, out=left)
         np.copyto(out, left, casting="same_kind")
 
     return run
@@ -286,7 +317,7 @@ def make_maxpool(d: Descriptor, x: Activation, out: Floats) -> Thunk:
         np.copyto(out, taps[0])
         for tap in taps[1:]:
             np.maximum(out, tap, out=out)
-        np.clip(out, d.clamp_lo, d.clamp_hi, out=out)
+        out.clip(d.clamp_lo, d.clamp_hi, out=out)
 
     return run_all([*work, run])
 
@@ -298,17 +329,20 @@ def make_avgpool(
     need = needs_border(d)
     border = Border(need.top, need.left, need.bottom, need.right, d.in_zp if not need.empty else 0)
     x, work = with_border(x, border)
-    view = tap_view(x, d)
     missing = missing_taps(d)
     _, m, k = column_records(content, d.column_base, int(missing.max()) + 1)
     multiplier, shift = m[missing][..., None], k[missing][..., None]
-    constant = np.array(-d.kernel_h * d.kernel_w * d.in_zp, np.int64)
+    n_taps = d.kernel_h * d.kernel_w
+    constant = np.array(-n_taps * d.in_zp, np.int64)
+    if x.full.shape[1:3] == (d.kernel_h, d.kernel_w) and n_taps * CODE_LIMIT < EXACT_LIMIT:
+        # One window over everything: a plain sum, exact in float32.
+        view, axes, dtype = x.full.reshape(len(out), 1, 1, n_taps, -1), 3, np.float32
+    else:
+        view, axes, dtype = tap_view(x, d), (3, 4), np.float64
 
     def run() -> None:
-        total = view.sum(axis=(3, 4), dtype=np.float64)
-        out[...] = requantise_float64(
-            total, constant, multiplier, shift, d.out_zp, d.clamp_lo, d.clamp_hi
-        )
+        total = np.add.reduce(view, axis=axes, dtype=dtype).astype(np.float64)
+        out[...] = requantise_float64(total, constant, multiplier, shift, d)
 
     return run_all([*work, run])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from norcim.emulator.rescale import Rescale, prove_rescale, requantise_float64
+from norcim.arith.float32 import Rescale, prove_rescale
 from norcim.image.model import ImageContent
 from norcim.spec.program import Descriptor, Rule, Stage, Tile
 
@@ -55,7 +55,7 @@ def make_convert(d: Descriptor, tile: Tile, acc: Real, saturation: Saturation) -
         np.add(acc, acc.dtype.type(0.5), out=acc)
         np.floor(acc, out=acc)
         saturation.add(acc, lo, hi)
-        np.clip(acc, lo, hi, out=acc)
+        acc.clip(lo, hi, out=acc)
 
     def wtm2101() -> None:
         np.multiply(acc, acc.dtype.type(4) * factor, out=acc)
@@ -64,7 +64,7 @@ def make_convert(d: Descriptor, tile: Tile, acc: Real, saturation: Saturation) -
         np.multiply(acc, acc.dtype.type(0.25), out=acc)
         np.floor(acc, out=acc)
         saturation.add(acc, lo, hi)
-        np.clip(acc, lo, hi, out=acc)
+        acc.clip(lo, hi, out=acc)
 
     return wtm2101 if d.rule == Rule.WTM2101 else linear
 
@@ -76,28 +76,37 @@ def column_records(content: ImageContent, first: int, count: int) -> tuple[Ints,
     return fields[:, 0], fields[:, 1], fields[:, 2]
 
 
+def requantise_float64(
+    sums: npt.NDArray[np.float64], bias: Ints, m: Ints, k: Ints, d: Descriptor
+) -> npt.NDArray[np.float64]:
+    """The law in float64: (s + bias) * m + half stays an exact integer while |s + bias| < 2^36."""
+    product = (sums + bias) * m.astype(np.float64) + np.ldexp(1.0, (k - 1).astype(np.int32))
+    scaled = np.floor(product * np.ldexp(1.0, -k.astype(np.int32))) + d.out_zp
+    return scaled.clip(d.clamp_lo, d.clamp_hi)
+
+
 def make_digital(
     d: Descriptor, columns: tuple[Ints, Ints, Ints], bound: Ints, sums: Real, out: Real,
-    constant: Ints,
+    constant: Ints, step: int = 1,
 ) -> Work:  # fmt: skip
     """Bias, requantise or shift, zero point and clamp: from sums (n, h, w, c) to out.
 
     bound     largest magnitude of each column's sum, int64 (c,), the constant not included
     constant  integer (c,) added to the sums first: what the fast path left out of the product
+    step      the sums are multiples of it
     """
     if d.stage == Stage.SHIFT:
         return _make_shift(d, sums, out, constant)
     bias, m, k = columns
+    total = bias + constant
     rescale = None
     if sums.dtype == np.float32:
-        rescale = prove_rescale(bias + constant, m, k, d.out_zp, d.clamp_lo, d.clamp_hi, bound)
+        rescale = prove_rescale(total, m, k, d.out_zp, d.clamp_lo, d.clamp_hi, bound, step)
     if rescale is not None:
         return _make_proven(rescale, sums, out)
-    total = bias + constant
 
     def exact() -> None:
-        wide = sums.astype(np.float64)
-        out[...] = requantise_float64(wide, total, m, k, d.out_zp, d.clamp_lo, d.clamp_hi)
+        out[...] = requantise_float64(sums.astype(np.float64), total, m, k, d)
 
     return exact
 
@@ -113,37 +122,45 @@ def _make_shift(d: Descriptor, sums: Real, out: Real, constant: Ints) -> Work:
             np.floor(sums, out=sums)
         if d.out_zp:
             np.add(sums, sums.dtype.type(d.out_zp), out=sums)
-        np.clip(sums, d.clamp_lo, d.clamp_hi, out=out)
+        sums.clip(d.clamp_lo, d.clamp_hi, out=out)
 
     return shift
 
 
 def _make_proven(rescale: Rescale, sums: Real, out: Real) -> Work:
-    """Rows of (w, c) are taken as one inner loop: the constants are tiled over w."""
+    """Rows of (w, c) are one inner loop: the constants are tiled over w."""
     n, h, w, c = sums.shape
-    merged = sums.strides[2] == c * sums.itemsize
-    flat = sums.reshape(n, h, w * c) if merged else sums
-    tiles = w if merged else 1
-    bias, scale = np.tile(rescale.bias, tiles), np.tile(rescale.scale, tiles)
-    contiguous = out.strides[2] == c * out.itemsize and merged
-    target = np.lib.stride_tricks.as_strided(
-        out, (n, h, w * c), (out.strides[0], out.strides[1], out.itemsize)
-    ) if contiguous else out  # fmt: skip
+    flat = sums.reshape(n, h, w * c)
+    bias, scale = np.tile(rescale.bias, w), np.tile(rescale.scale, w)
+    has_bias = bool(bias.any())
+    whole_rows = out.strides[2] == c * out.itemsize
+    source, target = sums, out
+    if whole_rows:
+        row_strides = (out.strides[0], out.strides[1], out.itemsize)
+        source = flat
+        target = np.lib.stride_tricks.as_strided(out, (n, h, w * c), row_strides)
     lo, hi = np.float32(rescale.lo), np.float32(rescale.hi)
     zero_point = np.float32(rescale.zero_point)
-    patches = [(sums[..., p.column], p.acc, out[..., p.column], p.code) for p in rescale.patches]
-    has_bias = bool(bias.any())
 
     def run() -> None:
-        fixes = [(target_c, plane == acc, code) for plane, acc, target_c, code in patches]
         if has_bias:
             np.add(flat, bias, out=flat)
         np.multiply(flat, scale, out=flat)
         np.rint(flat, out=flat)
         if zero_point:
             np.add(flat, zero_point, out=flat)
-        np.clip(flat if contiguous or not merged else sums, lo, hi, out=target)
-        for plane, mask, code in fixes:
-            plane[mask] = code
+        source.clip(lo, hi, out=target)
 
-    return run
+    if not rescale.patches:
+        return run
+    columns = np.array([patch.column for patch in rescale.patches])
+    sums_hit = np.array([patch.acc for patch in rescale.patches], np.float32)
+    codes = np.array([patch.code for patch in rescale.patches], np.float32)
+
+    def run_patched() -> None:
+        hits = np.nonzero(sums[..., columns] == sums_hit)
+        run()
+        if len(hits[0]):
+            out[hits[0], hits[1], hits[2], columns[hits[3]]] = codes[hits[3]]
+
+    return run_patched

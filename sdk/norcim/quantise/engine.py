@@ -26,6 +26,7 @@ from norcim.quantise.conv_plan import (
     line_zero,
     wordline_codes,
 )
+from norcim.quantise.equalise import equalise
 from norcim.quantise.requantise_search import search_requantise
 from norcim.quantise.rows import sample_positions
 from norcim.quantise.scales import activation_qparams, quantise, weight_codes
@@ -84,6 +85,9 @@ def quantise_graph(
     Returns the graph with parameters on every tensor.
     """
     expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
+    if not _has_qparams(graph):
+        graph = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
+        expected = evaluate(graph, calibration)
     state = _State(chip, graph, layout, expected, {}, {})
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from norcim import arith
+from norcim.arith.float32 import friendly_multipliers
 from norcim.ir.graph import QParams
 from norcim.ir.lowered import Cells, QuantConv, QuantTile, TileShape
 from norcim.quantise.conv_plan import (
@@ -120,9 +122,24 @@ def _columns(
     bias = np.rint((offset - pushed) / lsb).astype(np.int64)
     vector = None if tiles else weight.reshape(*weight.shape[:2], c_out).astype(np.int8)
     conv = QuantConv(task.encoding, tiles, Stage.REQUANTISE, bias, multiplier, shift, vector)
-    if not task.correct_bias:
-        return conv
-    return _correct(task, weight, conv, unit * lsb, q_out, clamp)
+    if task.correct_bias:
+        conv = _correct(task, weight, conv, unit * lsb, q_out, clamp)
+    limit, step = _sum_limit(weight, tiles, task)
+    m = friendly_multipliers(
+        conv.bias, multiplier, shift, q_out.zero_point, *clamp, limit, step
+    )
+    return replace(conv, multiplier=m)
+
+
+def _sum_limit(weight: Weights, tiles: tuple[QuantTile, ...], task: ConvTask) -> tuple[Ints, int]:
+    """Largest magnitude of every column's sum, and what all sums are multiples of."""
+    if not tiles or task.chip.converter.rule == Rule.LOSSLESS:
+        return 255 * np.abs(weight.astype(np.int64)).reshape(-1, weight.shape[-1]).sum(axis=0), 1
+    limit = np.zeros(weight.shape[-1], np.int64)
+    for tile in tiles:
+        span = slice(tile.shape.out_c_first, tile.shape.out_c_first + tile.shape.n_cols)
+        limit[span] += 1 << (task.chip.converter.bits - 1 + tile.align)
+    return limit, min(1 << tile.align for tile in tiles)
 
 
 def _correct(
@@ -151,7 +168,4 @@ def _correct(
             break
         bias[better] = moved[better]
         error[:, better] = trial[:, better]
-    return QuantConv(
-        conv.encoding, conv.tiles, conv.stage, bias, conv.multiplier, conv.shift,
-        conv.vector_weights,
-    )  # fmt: skip
+    return replace(conv, bias=bias)

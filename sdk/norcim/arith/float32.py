@@ -1,4 +1,4 @@
-"""Exact requantisation at float32 speed, with a proof made for every column when a plan is built.
+"""Requantisation in float32 that is proven equal to the golden integers, column by column.
 
 The law is f(acc) = clamp((((acc + bias) * m + 2^(k-1)) >> k) + zp, lo, hi), see
 `norcim.arith.requantise`. The fast form is g(acc) = clamp(rint((acc + b) * scale) + zp, lo, hi),
@@ -69,14 +69,17 @@ class _Law:
     y: Ints
     bound: Ints
     zero_point: int
+    step: int
 
 
-def _steps(bias: Ints, m: Ints, k: Ints, zero_point: int, lo: int, hi: int, bound: Ints) -> _Law:
+def _steps(
+    bias: Ints, m: Ints, k: Ints, zero_point: int, lo: int, hi: int, bound: Ints, step: int
+) -> _Law:
     y = np.arange(lo + 1, hi + 1, dtype=np.int64)
     half = np.left_shift(np.int64(1), k - 1)[:, None]
     numerator = np.left_shift(y[None, :] - zero_point, k[:, None]) - half
     at = -(-numerator // m[:, None]) - bias[:, None]
-    return _Law(at, y, bound[:, None], zero_point)
+    return _Law(-(-at // step) * step, y, bound[:, None], zero_point, step)
 
 
 def _wrong(law: _Law, at: Ints, bias: Floats, scale: Floats) -> tuple[Mask, Mask]:
@@ -86,22 +89,25 @@ def _wrong(law: _Law, at: Ints, bias: Floats, scale: Floats) -> tuple[Mask, Mask
         inside = np.clip(acc, -law.bound, law.bound).astype(np.float32)
         return np.rint((inside + bias[:, None]) * scale[:, None]).astype(np.int64) + law.zero_point
 
+    before = at - law.step
     late = (fast(at) < law.y) & (at <= law.bound)
-    early = (fast(at - 1) >= law.y) & (at - 1 >= -law.bound)
+    early = (fast(before) >= law.y) & (before >= -law.bound)
     return late, early
 
 
 def prove_rescale(
-    bias: Ints, m: Ints, k: Ints, zero_point: int, lo: int, hi: int, acc_bound: Ints
-) -> Rescale | None:
+    bias: Ints, m: Ints, k: Ints, zero_point: int, lo: int, hi: int, acc_bound: Ints,
+    step: int = 1,
+) -> Rescale | None:  # fmt: skip
     """The proven fast form, or None if some column has none.
 
     bias, m, k  int64 (n,), the column records
     acc_bound   int64 (n,), largest magnitude of the sum before the bias
+    step        the sums are multiples of it (a power of two: codes that were shifted left)
     """
     if int((acc_bound + np.abs(bias)).max(initial=0)) > EXACT_LIMIT:
         return None
-    law = _steps(bias, m, k, zero_point, lo, hi, acc_bound)
+    law = _steps(bias, m, k, zero_point, lo, hi, acc_bound, step)
     exact_scale = np.ldexp(m.astype(np.float32), -k.astype(np.int32))
     exact_bias = bias.astype(np.float32)
     chosen_scale, chosen_bias = exact_scale.copy(), exact_bias.copy()
@@ -124,35 +130,49 @@ def prove_rescale(
 def _patch(law: _Law, bias: Floats, scale: Floats, todo: Mask) -> tuple[Patch, ...] | None:
     """The sums that the plain constants get wrong in columns `todo`; None if they are not single.
 
-    A late step is patched at a_y if g is right again at a_y + 1, an early one at a_y - 1 if g is
-    right at a_y - 2. Steps closer than 4 sums could disturb each other and are not patched.
+    A late step is patched at a_y if g is right at the next sum, an early one at the sum before if
+    g is right at the one before that. Steps closer than 4 sums could disturb each other and are
+    not patched.
     """
     if not todo.any():
         return ()
     late, early = _wrong(law, law.at, bias, scale)
-    too_late, _ = _wrong(law, law.at + 1, bias, scale)
-    _, too_early = _wrong(law, law.at - 1, bias, scale)
-    dense = (np.diff(law.at, axis=1) < 4).any(axis=1)
+    too_late, _ = _wrong(law, law.at + law.step, bias, scale)
+    _, too_early = _wrong(law, law.at - law.step, bias, scale)
+    dense = (np.diff(law.at, axis=1) < 4 * law.step).any(axis=1)
     if (((too_late | too_early).any(axis=1) | dense) & todo).any():
         return None
     found = []
     for column, index in np.argwhere(late & todo[:, None]):
         found.append(Patch(int(column), float(law.at[column, index]), float(law.y[index])))
     for column, index in np.argwhere(early & todo[:, None]):
-        found.append(Patch(int(column), float(law.at[column, index] - 1), float(law.y[index] - 1)))
+        found.append(Patch(int(column), float(law.at[column, index] - law.step), float(law.y[index] - 1)))
     return tuple(found)
 
 
-def requantise_float64(
-    sums: npt.NDArray[np.float64],
-    bias: Ints,
-    m: Ints,
-    k: Ints,
-    zero_point: int,
-    lo: int,
-    hi: int,
-) -> npt.NDArray[np.float64]:
-    """The law in float64: (s + bias) * m + half stays an exact integer while |s + bias| < 2^36."""
-    product = (sums + bias) * m.astype(np.float64) + np.ldexp(1.0, (k - 1).astype(np.int32))
-    scaled = np.floor(product * np.ldexp(1.0, -k.astype(np.int32))) + zero_point
-    return np.clip(scaled, lo, hi)
+def friendly_multipliers(
+    bias: Ints, m: Ints, k: Ints, zero_point: int, lo: int, hi: int, acc_bound: Ints,
+    step: int = 1,
+) -> Ints:  # fmt: skip
+    """Multipliers (n,) at most 2 from `m`, chosen so that the float32 form needs no patch.
+
+    Arguments as `prove_rescale`. A product that rounds to an exact half needs a patch; one
+    multiplier in a dozen has one, its neighbours hardly ever. The law and its results hold for
+    every multiplier, so this only makes emulation faster; a move of 1 is a scale error of 2^-16.
+    """
+    chosen = m.copy()
+    todo = np.arange(len(m))
+    for move in (0, 1, -1, 2, -2):
+        trial = np.clip(m[todo] + move, 1 << 15, (1 << 16) - 1)
+        rescale = prove_rescale(
+            bias[todo], trial, k[todo], zero_point, lo, hi, acc_bound[todo], step
+        )
+        if rescale is None:
+            break
+        patched = sorted({patch.column for patch in rescale.patches})
+        proven = np.setdiff1d(np.arange(len(todo)), patched)
+        chosen[todo[proven]] = trial[proven]
+        todo = todo[patched]
+        if not len(todo):
+            break
+    return chosen
