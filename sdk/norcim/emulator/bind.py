@@ -76,11 +76,11 @@ def bind(plan: Plan, n: int) -> Bound:
             source = np.zeros((n, *_program_shape(step.out, plan.swapped)), np.uint8)
             inputs.append(source)
             todo = [_arrive(source, out, step.signed, plan.swapped)]
-        elif _is_fast(step.d, content):
+        elif is_fast(step.d, content):
             todo = _fast(plan, step.d, step, arrays, out, memory, counter, scratch)
         else:
             todo = [_golden(plan, step, memory, out, counter)]
-        if step.flush and (step.d is None or _is_fast(step.d, content)):
+        if step.flush and (step.d is None or is_fast(step.d, content)):
             todo.append(_store(step.out, memory, out))
         work.append(kernels.run_all(todo))
         for source in {s for s in step.sources if s is not None and last_use[s] == index}:
@@ -106,7 +106,8 @@ def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
     return (region.w, region.h, region.c) if swapped else region.shape
 
 
-def _is_fast(d: Descriptor, content: ImageContent) -> bool:
+def is_fast(d: Descriptor, content: ImageContent) -> bool:
+    """Whether a kernel runs the descriptor; else it runs on byte memory."""
     if d.opcode == Opcode.MVM:
         return kernels.supports_mvm(d, content)
     return d.opcode in FAST_OPCODES

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from norcim.emulator.bind import Bound, Plan, bind
+from norcim.emulator.bind import Bound, Plan, bind, is_fast
 from norcim.emulator.regions import Bytes, port_region
 from norcim.emulator.steps import plan_steps
 from norcim.errors import NorcimError
@@ -48,7 +48,7 @@ class Emulator:
         """content: a checked image (`norcim.image.read_image`); n_threads: workers over a batch."""
         self.content = content
         self.n_threads = n_threads
-        steps, outputs, swapped = plan_steps(content)
+        steps, outputs, swapped = plan_steps(content, lambda d: is_fast(d, content))
         self._plan = Plan(content, steps, outputs, swapped)
         self._local = threading.local()
         self._controller = ThreadpoolController()

@@ -6,6 +6,7 @@ that matches no single write goes through byte memory, which is always right.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from norcim.emulator.regions import Region, input_regions, output_region, port_region
@@ -116,8 +117,12 @@ def _source(region: Region, signed: bool, writes: list[tuple[Region, bool]]) -> 
     return None
 
 
-def plan_steps(content: ImageContent) -> tuple[tuple[Step, ...], tuple[int | None, ...], bool]:
+def plan_steps(
+    content: ImageContent, is_fast: Callable[[Descriptor], bool]
+) -> tuple[tuple[Step, ...], tuple[int | None, ...], bool]:
     """Resolve a program.
+
+    is_fast  whether a kernel runs a descriptor; else it reads and writes byte memory
 
     Returns the steps (one per input port, then one per descriptor up to END), for each output
     port the step whose array holds it (None: byte memory), and whether y and x are exchanged in
@@ -136,7 +141,7 @@ def plan_steps(content: ImageContent) -> tuple[tuple[Step, ...], tuple[int | Non
         return found
 
     for d in program:
-        fast = d.opcode in FAST_OPCODES
+        fast = is_fast(d)
         reads = zip(input_regions(d), (d.in_signed, d.in2_signed), strict=False)
         sources.append(tuple(resolve(region, bool(s), fast) for region, s in reads))
         writes.append((output_region(d), bool(d.out_signed)))
