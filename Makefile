@@ -10,7 +10,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint lint-style lint-format lint-types lint-layers lint-generated bench clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -46,11 +46,21 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev
+lint: lint-style lint-format lint-types lint-layers lint-generated
+
+lint-style: $(VENV)/.dev
 	$(BIN)/ruff check .
+
+lint-format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
+
+lint-types: $(VENV)/.dev
 	$(BIN)/mypy
+
+lint-layers: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+lint-generated: $(VENV)/.dev
 	$(BIN)/python -m norcim.spec.render --check
 
 bench: $(VENV)/.dev

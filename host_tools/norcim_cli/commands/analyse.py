@@ -33,6 +33,7 @@ def analyse(model: str, chip: str) -> None:
     graph = import_onnx(model)
     check_support(graph, loaded)
     rows = op_rows(graph)
+    name = Path(model).name
     total = {
         "n_macs": sum(row["n_macs"] for row in rows),
         "n_weights": sum(row["n_weights"] for row in rows),
@@ -46,8 +47,9 @@ def analyse(model: str, chip: str) -> None:
     print_ops(rows)
     share = 100 * total["n_weights"] / total["n_cells"]
     console.say(
-        f"{Path(model).name}: every operation is supported on {loaded.name}; {total['n_macs']:,} MACs, "
-        f"{total['n_weights']:,} weights ({share:.1f} % of {total['n_cells']:,} cells)"
+        f"{name}: every operation is supported on {loaded.name}, and it fits; "
+        f"{total['n_macs']:,} MACs, {total['n_weights']:,} weights "
+        f"({share:.1f} % of {total['n_cells']:,} cells)"
     )
 
 
