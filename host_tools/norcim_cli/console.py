@@ -126,6 +126,8 @@ def _bars() -> Iterator[Progress]:
             bars.update(tasks[kind], description=step[:30], completed=done, total=total)
 
         yield report
+        for task in bars.tasks:  # reached only if nothing was raised
+            bars.update(task.id, description=task.description.split(" ")[0], completed=task.total)
 
 
 def print_error(error: NorcimError) -> None:

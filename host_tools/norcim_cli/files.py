@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +101,9 @@ def load_arrays(path: str | Path) -> Arrays:
     source = Path(path)
     try:
         with source.open("rb") as file:  # ours: numpy leaves its own open when an archive is broken
-            if source.stat().st_size > MAX_ARRAYS_BYTES:
-                raise _not_arrays(path, f"{source.stat().st_size:,} bytes")
+            n_bytes = _unpacked_bytes(source)
+            if n_bytes > MAX_ARRAYS_BYTES:
+                raise _not_arrays(path, f"{n_bytes:,} bytes when unpacked")
             loaded = np.load(file, allow_pickle=False)
             arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
         return {name: _checked(path, name, array) for name, array in arrays.items()}
@@ -113,6 +115,14 @@ def load_arrays(path: str | Path) -> Arrays:
         raise
     except Exception as cause:  # numpy and zipfile raise a dozen kinds for a broken file
         raise _not_arrays(path, f"{type(cause).__name__}: {cause}") from cause
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """What a file of arrays takes in memory; an .npz is a zip archive and may say so itself."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(member.file_size for member in archive.infolist())
 
 
 def _checked(path: str | Path, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -50,6 +50,18 @@ def test_truncated_archive(tmp_path: Path) -> None:
     assert error_of(path).id == "NC-E0105"
 
 
+def test_archive_that_unpacks_to_more_than_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros(1_000_000))
+    monkeypatch.setattr(files, "MAX_ARRAYS_BYTES", 1_000_000)
+    assert path.stat().st_size < 100_000
+    error = error_of(path)
+    assert error.id == "NC-E0105"
+    assert "unpacked" in error.got
+
+
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "objects.npy"
     np.save(path, np.array([{"a": 1}], dtype=object))
