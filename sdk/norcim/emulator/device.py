@@ -20,7 +20,14 @@ from norcim.emulator.engine import Counters, Emulator
 from norcim.emulator.flash import DeviceFault, NorFlash
 from norcim.emulator.slots import Commit, SlotTable
 from norcim.errors import NorcimError
-from norcim.image import ImageContent, memory_needs, port_bytes, read_header, read_image
+from norcim.image import (
+    ImageContent,
+    check_placement,
+    memory_needs,
+    port_bytes,
+    read_header,
+    read_image,
+)
 from norcim.spec.error_codes import DeviceError
 from norcim.spec.image_format import HEADER_BYTES, SHA256
 from norcim.spec.protocol import N_SLOTS, NO_SLOT, PAGE_BYTES, SECTOR_BYTES
@@ -233,6 +240,10 @@ class DeviceModel:
             there = getattr(self.chip.memories, name)
             if needed > there:
                 raise DeviceFault(DeviceError.DOES_NOT_FIT, f"{name} {needed:,} of {there:,}")
+        try:
+            check_placement(content, self.chip)
+        except NorcimError as error:
+            raise DeviceFault(DeviceError.TILE_RANGE, f"{error.where}: {error.what}") from error
 
     def _start(self, content: ImageContent) -> Engine:
         try:

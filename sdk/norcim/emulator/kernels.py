@@ -143,16 +143,16 @@ def _convert(
 ) -> _Part:  # fmt: skip
     """Append the converter's work; the constant can wait where nothing is rounded."""
     convert = make_convert(d, tile, acc, saturation)
-    if convert is None:
-        return _Part(acc, bound, constant, 1)
-    if constant.any():
-        work.append(_make_add(acc, constant))
-    work.append(convert)
+    limit = bound
+    if convert is not None:
+        if constant.any():
+            work.append(_make_add(acc, constant))
+        work.append(convert)
+        lo, hi = code_bounds(d)
+        limit, constant = np.minimum(bound + np.abs(constant), max(-lo, hi)), 0 * constant
     if tile.align:
         work.append(_make_scale(acc, 1 << tile.align))
-    lo, hi = code_bounds(d)
-    limit = np.minimum(bound + np.abs(constant), max(-lo, hi))
-    return _Part(acc, limit << tile.align, np.zeros_like(constant), 1 << tile.align)
+    return _Part(acc, limit << tile.align, constant << tile.align, 1 << tile.align)
 
 
 def _weights_of(d: Descriptor, content: ImageContent, tile: Tile) -> tuple[Ints, Ints]:
@@ -235,7 +235,8 @@ def _make_group(
     bound = np.asarray(sum(part.bound for part in group))
     constant = np.asarray(sum(part.constant for part in group))
     first, rest = group[0].codes, [part.codes for part in group[1:]]
-    wide = int(bound.max()) >= EXACT_LIMIT or any(c.dtype == np.float64 for c in (first, *rest))
+    reach = int((bound + np.abs(constant)).max()) + (1 << d.shift)
+    wide = reach >= EXACT_LIMIT or any(c.dtype == np.float64 for c in (first, *rest))
     work: list[Thunk] = []
     total = first
     if wide and first.dtype == np.float32:
