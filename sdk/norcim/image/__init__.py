@@ -7,12 +7,14 @@ from norcim.image.check import check_program
 from norcim.image.files import write_file
 from norcim.image.model import ImageContent
 from norcim.image.needs import memory_needs, port_bytes
+from norcim.image.placement import check_placement
 from norcim.image.read import SectionInfo, describe_image, looks_like_image, read_header, read_image
 
 __all__ = [
     "ImageContent",
     "SectionInfo",
     "build_image",
+    "check_placement",
     "check_program",
     "describe_image",
     "looks_like_image",

@@ -248,3 +248,10 @@ def test_log_is_taken_out() -> None:
     device.activate(0)
     assert device.log() == ["slot 0 committed, counter 2"]
     assert device.log() == []
+
+
+def test_image_with_a_tile_outside_the_arrays() -> None:
+    tiles = tuple(replace(tile, array=200) for tile in sample_content().tiles)
+    device = _device(chip=load_chip("nor1"))
+    _write(device, 0, build_image(_content_for("nor1", tiles=tiles)))
+    assert _code(device.activate, 0) is DeviceError.TILE_RANGE

@@ -58,11 +58,14 @@ LARGEST = Descriptor(
 )  # fmt: skip
 
 TILES = (
-    Tile(first=1, gain=3, n_rows=10, n_cols=3, in_c_count=2, n_bias_rows=1),
-    Tile(last=1, gain=2, align=1, n_rows=8, n_cols=3, k_first=10, in_c_count=2, cells=63),
+    Tile(first=1, gain=3, col=200, n_rows=10, n_cols=3, in_c_count=2, n_bias_rows=1),
     Tile(
-        first=1, last=1, gain=2, n_rows=9, n_cols=1, in_c_first=1, in_c_count=1, out_c_first=3,
-        cells=111,
+        last=1, gain=2, align=1, row=20, col=200, n_rows=8, n_cols=3, k_first=10, in_c_count=2,
+        cells=63,
+    ),
+    Tile(
+        first=1, last=1, gain=2, col=210, n_rows=9, n_cols=1, in_c_first=1, in_c_count=1,
+        out_c_first=3, cells=111,
     ),
 )  # fmt: skip
 
