@@ -212,3 +212,18 @@ def test_every_device_error_has_a_message_and_a_fix() -> None:
 def test_stopped_run_names_its_descriptor() -> None:
     error = device_error(DeviceError.BAD_OPCODE, "emulator:", descriptor=7)
     assert "descriptor 7" in error.where
+
+
+class _ForgetfulDevice(EmulatedDevice):
+    """Says that it programmed, but keeps what was there."""
+
+    def _program(self, slot: int, offset: int, data: bytes) -> None:
+        super()._program(slot, offset, IMAGE[offset : offset + max(len(data), 4096)])
+
+
+def test_write_ends_only_when_the_device_has_the_very_image() -> None:
+    other = build_image(sample_content(meta={"name": "other", "note": "x" * 40}))
+    with _ForgetfulDevice() as device:
+        error = _error(device.write, 0, other)
+        assert (error.id, error.exit_code) == ("NC-E0617", 5)
+        assert error.got == IMAGE[96:128].hex()
