@@ -192,7 +192,7 @@ def quantise_port(port: Port, values: npt.ArrayLike) -> Bytes:
     """Real values (n, h, w, c) as the code bytes of a port: half to even, saturated."""
     lo, hi = (-128, 127) if port.signed else (0, 255)
     codes = np.rint(np.asarray(values, np.float64) / port_scale(port)) + port.zero_point
-    return np.clip(codes, lo, hi).astype(np.int16).astype(np.uint8)
+    return np.asarray(np.clip(codes, lo, hi).astype(np.int16).astype(np.uint8))
 
 
 def dequantise_port(port: Port, data: Bytes) -> npt.NDArray[np.float64]:

@@ -69,7 +69,9 @@ def random_program(seed: int) -> tuple[ImageContent, list[Bytes]]:
     first = b.tensor(1 + b.below(9), 1 + b.below(7), 1 + b.below(6), b.below(2))
     x = first
     for _ in range(2 + b.below(5)):
-        step = b.pick(_mvm, _mvm, _mvm, _dwconv, _maxpool, _avgpool, _table, _copy, _binary, _softmax)
+        step = b.pick(
+            _mvm, _mvm, _mvm, _dwconv, _maxpool, _avgpool, _table, _copy, _binary, _softmax
+        )
         x = step(b, x)
     b.program.append(Descriptor(opcode=Opcode.END))
     ports = (_port(first, 0), _port(x, 1))
@@ -134,7 +136,9 @@ def _mvm(b: _Builder, x: _Tensor) -> _Tensor:
     taps = fields["kernel_h"] * fields["kernel_w"]
     rule = b.pick(*Rule)
     stage = b.pick(*Stage)
-    encoding = b.pick(Encoding.DIRECT, Encoding.PN, Encoding.OFFSET if x.signed else Encoding.DIRECT)
+    encoding = b.pick(
+        Encoding.DIRECT, Encoding.PN, Encoding.OFFSET if x.signed else Encoding.DIRECT
+    )
     depthwise = b.below(3) == 0
     out_c = x.c if depthwise else 1 + b.below(9)
     y = b.tensor(out_h, out_w, out_c, b.below(2))
@@ -236,7 +240,8 @@ def _avgpool(b: _Builder, x: _Tensor) -> _Tensor:
     y = b.tensor(out_h, out_w, x.c, b.below(2))
     area = fields["kernel_h"] * fields["kernel_w"]
     d = replace(
-        _base(b, Opcode.AVGPOOL, x, y), **fields, in_zp=b.below(256) - 128, out_zp=b.below(100) - 50,
+        _base(b, Opcode.AVGPOOL, x, y), **fields, in_zp=b.below(256) - 128,
+        out_zp=b.below(100) - 50,
         column_base=_add_columns(b, area + 1, 1 / area),
     )  # fmt: skip
     b.columns[d.column_base :] = [replace(c, bias=0) for c in b.columns[d.column_base :]]
@@ -263,9 +268,7 @@ def _copy(b: _Builder, x: _Tensor) -> _Tensor:
     else:
         top, left = b.below(4) - 1, b.below(4) - 1
         y = b.tensor(x.h + 1 + b.below(2), x.w + 1 + b.below(2), x.c, x.signed)
-        d = replace(
-            _base(b, Opcode.COPY, x, y), pad_top=top, pad_left=left, pad_value=b.below(256)
-        )
+        d = replace(_base(b, Opcode.COPY, x, y), pad_top=top, pad_left=left, pad_value=b.below(256))
     b.program.append(d)
     return y
 

@@ -10,7 +10,15 @@ from norcim.arith.converter import align_codes, convert, count_saturated
 from norcim.arith.digital import requantise, shift_codes
 from norcim.arith.encode import encode_rows
 from norcim.arith.fixed import encode_multiplier, encode_shared_shift
-from norcim.arith.vector import add, average_pool, lookup, max_pool, multiply, softmax, softmax_table
+from norcim.arith.vector import (
+    add,
+    average_pool,
+    lookup,
+    max_pool,
+    multiply,
+    softmax,
+    softmax_table,
+)
 
 __all__ = [
     "add",

@@ -28,10 +28,11 @@ def requantise(
     product = np.asarray(s, np.int64) * np.asarray(multiplier, np.int64)
     k = np.asarray(shift, np.int64)
     half = np.left_shift(np.int64(1), k - 1)
-    return np.clip(((product + half) >> k) + zero_point, lo, hi)
+    return np.asarray(np.clip(((product + half) >> k) + zero_point, lo, hi))
 
 
 def shift_codes(s: npt.ArrayLike, shift: int, zero_point: int, lo: int, hi: int) -> Ints:
-    """The `shift` stage: y = clamp(((s + (1 << shift >> 1)) >> shift) + zp, lo, hi); shift 0..30."""
+    """The `shift` stage, shift 0..30: y = clamp(((s + half) >> shift) + zp, lo, hi)."""
     half = (1 << shift) >> 1
-    return np.clip(((np.asarray(s, np.int64) + half) >> shift) + zero_point, lo, hi)
+    total = np.asarray(s, np.int64) + half
+    return np.asarray(np.clip((total >> shift) + zero_point, lo, hi))

@@ -31,7 +31,7 @@ _SCALE_STEPS = (0, 1, -1, 2, -2, 3, -3)
 _BIAS_STEPS = (0.0, 2.0**-9, -(2.0**-9), 2.0**-8, -(2.0**-8), 2.0**-10, -(2.0**-10))
 _CANDIDATES = sorted(
     ((ulps, offset) for ulps in _SCALE_STEPS for offset in _BIAS_STEPS),
-    key=lambda c: (abs(c[0]) + abs(c[1]) * 512),
+    key=lambda c: abs(c[0]) + abs(c[1]) * 512,
 )
 """Neighbours of (scale, bias), in float32 steps and in sums, nearest first."""
 
@@ -87,7 +87,8 @@ def _wrong(law: _Law, at: Ints, bias: Floats, scale: Floats) -> tuple[Mask, Mask
 
     def fast(acc: Ints) -> Ints:
         inside = np.clip(acc, -law.bound, law.bound).astype(np.float32)
-        return np.rint((inside + bias[:, None]) * scale[:, None]).astype(np.int64) + law.zero_point
+        product = (inside + bias[:, None]) * scale[:, None]
+        return np.asarray(np.rint(product).astype(np.int64) + law.zero_point)
 
     before = at - law.step
     late = (fast(at) < law.y) & (at <= law.bound)
@@ -146,7 +147,9 @@ def _patch(law: _Law, bias: Floats, scale: Floats, todo: Mask) -> tuple[Patch, .
     for column, index in np.argwhere(late & todo[:, None]):
         found.append(Patch(int(column), float(law.at[column, index]), float(law.y[index])))
     for column, index in np.argwhere(early & todo[:, None]):
-        found.append(Patch(int(column), float(law.at[column, index] - law.step), float(law.y[index] - 1)))
+        found.append(
+            Patch(int(column), float(law.at[column, index] - law.step), float(law.y[index] - 1))
+        )
     return tuple(found)
 
 

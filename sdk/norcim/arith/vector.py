@@ -59,7 +59,7 @@ def max_pool(windows: npt.ArrayLike, inside: npt.ArrayLike) -> Ints:
     lies outside the input and never wins. A window wholly outside gives -32768 before any clamp.
     """
     codes = np.asarray(windows, np.int64)
-    return np.where(np.asarray(inside, bool), codes, -32768).max(axis=-1)
+    return np.asarray(np.where(np.asarray(inside, bool), codes, -32768).max(axis=-1))
 
 
 def average_pool(
@@ -82,7 +82,7 @@ def average_pool(
 
 def lookup(codes: npt.ArrayLike, table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Output bytes of a 256-entry table; the index is the code as an unsigned byte."""
-    return table[np.asarray(codes, np.int64) & 0xFF]
+    return np.asarray(table[np.asarray(codes, np.int64) & 0xFF])
 
 
 def softmax_table(scale: float) -> Ints:
@@ -99,4 +99,4 @@ def softmax(codes: npt.ArrayLike, table: npt.ArrayLike, zero_point: int, hi: int
     values = np.asarray(codes, np.int64)
     e = np.asarray(table, np.int64)[values.max(axis=-1, keepdims=True) - values]
     total = e.sum(axis=-1, keepdims=True)
-    return np.minimum((256 * e + total // 2) // total + zero_point, hi)
+    return np.asarray(np.minimum((256 * e + total // 2) // total + zero_point, hi))

@@ -14,7 +14,8 @@ from norcim.emulator.steps import NO_BORDER, Border
 from norcim.spec.program import Descriptor
 
 Floats = npt.NDArray[np.float32]
-Thunk = Callable[[], None]
+Thunk = Callable[[], object]
+"""A piece of work bound to its arrays; what it returns is not used."""
 
 
 @dataclass(frozen=True)

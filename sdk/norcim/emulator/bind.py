@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from norcim.emulator import kernels, reference
-from norcim.emulator.arrays import Activation, Scratch, Thunk, as_shape, new_activation
+from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, as_shape, new_activation
 from norcim.emulator.regions import Bytes, Region, input_regions, port_region
 from norcim.emulator.stages import Saturation
 from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Border, Step, swap_axes
@@ -49,7 +49,7 @@ class Bound:
     saturation: list[Saturation]
 
 
-def to_bytes(codes: np.ndarray) -> Bytes:  # type: ignore[type-arg]
+def to_bytes(codes: Floats) -> Bytes:
     """Codes in -128..255 held in float32 as bytes."""
     return codes.astype(np.int16).astype(np.uint8)
 
@@ -83,9 +83,9 @@ def bind(plan: Plan, n: int) -> Bound:
         if step.flush and (step.d is None or is_fast(step.d, content)):
             todo.append(_store(step.out, memory, out))
         work.append(kernels.run_all(todo))
-        for source in {s for s in step.sources if s is not None and last_use[s] == index}:
-            free_key = (plan.steps[source].out.shape, plan.steps[source].border)
-            pool.setdefault(free_key, []).append(arrays[source])
+        for read in {s for s in step.sources if s is not None and last_use[s] == index}:
+            free_key = (plan.steps[read].out.shape, plan.steps[read].border)
+            pool.setdefault(free_key, []).append(arrays[read])
     ports = [port_region(p) for p in content.ports if p.is_output]
     outputs = [
         _reader(plan, arrays, memory, source, region)

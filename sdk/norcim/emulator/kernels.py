@@ -28,7 +28,7 @@ from norcim.emulator.stages import (
 )
 from norcim.emulator.steps import Border, needs_border
 from norcim.image.model import ImageContent
-from norcim.spec.program import BIAS_DRIVE, Descriptor, Encoding, Rule, Tile
+from norcim.spec.program import BIAS_DRIVE, Descriptor, Encoding, Tile
 
 CODE_LIMIT = 255
 """Largest magnitude of a code, whatever its sign."""
@@ -52,8 +52,8 @@ def run_all(work: Sequence[Thunk]) -> Thunk:
 def effective_weights(d: Descriptor, tile: Tile, cells: TileCells) -> tuple[Ints, Ints] | None:
     """Weights on the raw codes (n_rows, n_cols) and a constant (n_cols,) that give the same sums.
 
-    Copies of a wordline add up. OFFSET adds 128 to every input, PN drives w on positive and -w on negative inputs: both are a
-    product with the raw code plus a constant. None if a PN tile's halves are not mirrored.
+    Copies of a wordline add up. OFFSET adds 128 to every input, PN drives w on positive and -w on
+    negative inputs: both are a product with the raw code plus a constant. None if a PN tile's halves are not mirrored.
     """
     copies = cells.weights.astype(np.int64).reshape(1 + tile.repeats, -1, tile.n_cols)
     weights = copies.sum(axis=0)
@@ -84,7 +84,8 @@ def supports_mvm(d: Descriptor, content: ImageContent) -> bool:
     """Whether the fast path can run an MVM (all but PN tiles with unmirrored cells)."""
     tiles = content.tiles[d.tile_base : d.tile_base + d.n_tiles]
     return all(
-        effective_weights(d, tile, tile_cells(content, tile, d.encoding)) is not None for tile in tiles
+        effective_weights(d, tile, tile_cells(content, tile, d.encoding)) is not None
+        for tile in tiles
     )
 
 
@@ -283,9 +284,7 @@ def make_dwconv(
     return run_all(work)
 
 
-def make_add(
-    d: Descriptor, a: Activation, b: Activation, out: Floats, scratch: Scratch
-) -> Thunk:
+def make_add(d: Descriptor, a: Activation, b: Activation, out: Floats, scratch: Scratch) -> Thunk:
     """Elementwise add in float64, where products of 9 and 16 bits and their sum are exact."""
     offset = float((1 << (d.shift - 1)) - d.in_zp * d.multiplier_a - d.in2_zp * d.multiplier_b)
     left, right = scratch.take(out.shape, np.float64), scratch.take(out.shape, np.float64)
@@ -323,9 +322,7 @@ def make_maxpool(d: Descriptor, x: Activation, out: Floats) -> Thunk:
     return run_all([*work, run])
 
 
-def make_avgpool(
-    d: Descriptor, content: ImageContent, x: Activation, out: Floats
-) -> Thunk:
+def make_avgpool(d: Descriptor, content: ImageContent, x: Activation, out: Floats) -> Thunk:
     """Average pool; window sums of codes less the zero point stay exact in float64."""
     need = needs_border(d)
     border = Border(need.top, need.left, need.bottom, need.right, d.in_zp if not need.empty else 0)
@@ -335,11 +332,13 @@ def make_avgpool(
     multiplier, shift = m[missing][..., None], k[missing][..., None]
     n_taps = d.kernel_h * d.kernel_w
     constant = np.array(-n_taps * d.in_zp, np.int64)
+    axes: tuple[int, ...]
+    dtype: np.dtype[np.floating]
     if x.full.shape[1:3] == (d.kernel_h, d.kernel_w) and n_taps * CODE_LIMIT < EXACT_LIMIT:
         # One window over everything: a plain sum, exact in float32.
-        view, axes, dtype = x.full.reshape(len(out), 1, 1, n_taps, -1), 3, np.float32
+        view, axes, dtype = x.full.reshape(len(out), 1, 1, n_taps, -1), (3,), np.dtype(np.float32)
     else:
-        view, axes, dtype = tap_view(x, d), (3, 4), np.float64
+        view, axes, dtype = tap_view(x, d), (3, 4), np.dtype(np.float64)
 
     def run() -> None:
         total = np.add.reduce(view, axis=axes, dtype=dtype).astype(np.float64)

@@ -6,6 +6,7 @@ with it. It is slow and has no shortcuts; the fast path falls back to it for rar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TileCells:
-    """A tile's programmed cells: weights (wordlines, n_cols) and bias rows (n_bias_rows, n_cols)."""
+    """A tile's programmed cells: weights (wordlines, n_cols), bias (n_bias_rows, n_cols)."""
 
     weights: npt.NDArray[np.int8]
     bias: npt.NDArray[np.int8]
@@ -50,9 +51,7 @@ def signed_codes(data: Bytes, signed: int) -> Ints:
     return data.view(np.int8).astype(np.int64) if signed else data.astype(np.int64)
 
 
-def windows(
-    codes: Ints, d: Descriptor, outside: int
-) -> tuple[Ints, npt.NDArray[np.bool_]]:
+def windows(codes: Ints, d: Descriptor, outside: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
     """The taps of every window: (n, out_h, out_w, kernel_h, kernel_w, c), and which are inside.
 
     codes    (n, in_h, in_w, c)
@@ -105,7 +104,7 @@ def tile_sums(d: Descriptor, tile: Tile, cells: TileCells, taps: Ints) -> Ints:
     bias = BIAS_DRIVE * cells.bias.astype(np.int64).sum(axis=0)
     # Sums stay far below 2^53, so the float64 product is exact and runs on BLAS.
     product = lines.astype(np.float64) @ cells.weights.astype(np.float64)
-    return product.astype(np.int64) + bias
+    return np.asarray(product.astype(np.int64) + bias)
 
 
 def _mvm(d: Descriptor, content: ImageContent, codes: Ints) -> tuple[Bytes, int]:
@@ -151,9 +150,7 @@ def _add(d: Descriptor, content: ImageContent, a: Ints, b: Ints) -> tuple[Bytes,
 
 def _mul(d: Descriptor, content: ImageContent, a: Ints, b: Ints) -> tuple[Bytes, int]:
     zero_points = (d.in_zp, d.in2_zp)
-    y = arith.multiply(
-        a, b, zero_points, d.multiplier_a, d.shift, d.out_zp, d.clamp_lo, d.clamp_hi
-    )
+    y = arith.multiply(a, b, zero_points, d.multiplier_a, d.shift, d.out_zp, d.clamp_lo, d.clamp_hi)
     return _finish(d, y, content), 0
 
 
@@ -203,7 +200,7 @@ def _firmware(d: Descriptor, content: ImageContent, codes: Ints) -> tuple[Bytes,
     return _finish(d, y, content), 0
 
 
-EXECUTE = {
+EXECUTE: dict[Opcode, Callable[..., tuple[Bytes, int]]] = {
     Opcode.MVM: _mvm,
     Opcode.DWCONV: _dwconv,
     Opcode.ADD: _add,

@@ -14,7 +14,7 @@ from norcim.spec.program import Descriptor, Rule, Stage, Tile
 
 Ints = npt.NDArray[np.int64]
 Real = npt.NDArray[np.floating]
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 @dataclass

@@ -154,10 +154,10 @@ def plan_steps(
     for index, (region, signed) in enumerate(writes):
         d_index = index - len(ports_in)
         plain = program[d_index] if d_index >= 0 else None
-        d = swap_axes(plain) if plain is not None and tall else plain
+        step = swap_axes(plain) if plain is not None and tall else plain
         out = swap_region(region) if tall else region
         steps.append(
-            Step(d, out, signed, sources[index], index in flush, borders.get(index, NO_BORDER))
+            Step(step, out, signed, sources[index], index in flush, borders.get(index, NO_BORDER))
         )
     return tuple(steps), outputs, tall
 

@@ -49,7 +49,7 @@ class QuantConv:
 
     encoding  how the wordlines are driven
     tiles     on the arrays; empty if the layer runs on the vector path
-    stage     REQUANTISE uses bias, multiplier and shift, int64 (c_out,) each; SHIFT leaves them empty
+    stage     REQUANTISE uses bias, multiplier and shift, int64 (c_out,); SHIFT has none
     vector_weights  (kh, kw, c) on the vector path
     """
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from norcim.chips.model import Chip
 from norcim.image.model import ImageContent
-from norcim.ir.graph import QParams, Shape
 from norcim.ir.graph import Port as GraphPort
+from norcim.ir.graph import QParams, Shape
 from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
 from norcim.mapper.memory import MemoryPlan
 from norcim.mapper.placement import Block, Position, place_blocks
@@ -63,9 +63,7 @@ def tile_blocks(quant: QuantGraph) -> list[Block]:
     ]
 
 
-def emit(
-    quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
-) -> ImageContent:
+def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]) -> ImageContent:
     """Build the image's content; the known-answer test is left empty.
 
     meta  goes into the image's metadata beside layers and ports
@@ -153,7 +151,8 @@ def _windowed(d: Descriptor, op: QuantOp, kernel: Sequence[int]) -> Descriptor:
 
 def _conv(s: _Sections, op: QuantOp) -> None:
     conv = op.conv
-    assert conv is not None and op.op.weight is not None
+    assert conv is not None
+    assert op.op.weight is not None
     q_in, q_out = s.q(op.op.inputs[0]), s.q(op.op.output)
     opcode = Opcode.MVM if conv.tiles else Opcode.DWCONV
     d = _windowed(_base(s, op, opcode), op, op.op.weight.shape[:2])
@@ -287,4 +286,3 @@ _EMIT: dict[str, Callable[[_Sections, QuantOp], None]] = {
     "transpose": _transpose,
     "pad": _pad,
 }
-

@@ -77,9 +77,7 @@ def _spans(graph: Graph) -> tuple[dict[str, _Span], dict[str, str]]:
     return spans, root
 
 
-def _memory_error(
-    graph: Graph, chip: Chip, spans: dict[str, _Span], n_bytes: int
-) -> NorcimError:
+def _memory_error(graph: Graph, chip: Chip, spans: dict[str, _Span], n_bytes: int) -> NorcimError:
     def alive(index: int) -> int:
         return sum(s.size for s in spans.values() if s.first <= index <= s.last)
 

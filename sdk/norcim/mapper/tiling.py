@@ -6,6 +6,7 @@ from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Op
 from norcim.ir.lowered import TileShape
+import itertools
 
 
 def max_tile_rows(chip: Chip) -> int:
@@ -83,8 +84,8 @@ def _dense_tiles(
     row_cuts, col_cuts = _cuts(n_rows, max_rows), _cuts(n_cols, max_cols)
     return tuple(
         TileShape(0, n_channels, k, k_end - k, c, c_end - c)
-        for c, c_end in zip(col_cuts, col_cuts[1:], strict=False)
-        for k, k_end in zip(row_cuts, row_cuts[1:], strict=False)
+        for c, c_end in itertools.pairwise(col_cuts)
+        for k, k_end in itertools.pairwise(row_cuts)
     )
 
 
@@ -104,4 +105,4 @@ def most_copies(op: Op, chip: Chip) -> int:
     """Copies of every wordline of a layer that fit a region without cutting its rows further."""
     assert op.weight is not None
     kernel_h, kernel_w, c_group, _ = op.weight.shape
-    return max(1, max_tile_rows(chip) // (kernel_h * kernel_w * c_group))
+    return max(1, max_tile_rows(chip) // int(kernel_h * kernel_w * c_group))

@@ -82,9 +82,20 @@ def tile_sums(taps: Taps, weight: Weights, groups: int, shape: TileShape) -> Int
     if groups > 1 and shape.n_cols > 1 and _is_diagonal(weight, groups, shape):
         window = taps[..., shape.in_c_first : shape.in_c_first + shape.in_c_count]
         flat = weight.reshape(-1, weight.shape[-1])
-        part = flat[:, shape.out_c_first : shape.out_c_first + shape.n_cols].astype(dtype)
-        return np.einsum("...tc,tc->...c", window, part, dtype=dtype).astype(np.int64)
-    return (tile_inputs(taps, shape).astype(dtype) @ dense.astype(dtype)).astype(np.int64)
+        part = flat[:, shape.out_c_first : shape.out_c_first + shape.n_cols]
+        return depthwise_sums(window, part)
+    product = tile_inputs(taps, shape).astype(dtype) @ dense.astype(dtype)
+    return np.asarray(product, np.int64)
+
+
+def depthwise_sums(taps: Taps, weight: Weights) -> Ints:
+    """Sums of taps (..., taps, c) with weights (taps, c): (..., c), exact as in `tile_sums`."""
+    bound = 255 * int(np.abs(weight.astype(np.int64)).sum(axis=0).max(initial=0))
+    if bound < 1 << 24:
+        sums = np.einsum("...tc,tc->...c", taps, weight.astype(np.float32))
+        return np.asarray(sums, np.int64)
+    wide = np.einsum("...tc,tc->...c", taps.astype(np.float64), weight.astype(np.float64))
+    return np.asarray(wide, np.int64)
 
 
 def _is_diagonal(weight: Weights, groups: int, shape: TileShape) -> bool:
@@ -93,7 +104,7 @@ def _is_diagonal(weight: Weights, groups: int, shape: TileShape) -> bool:
 
 def spread_bias(total: Ints, n_rows: int, lo: int, hi: int) -> npt.NDArray[np.int8]:
     """Distribute bias sums (n_cols,) over as few bias rows as hold them: int8 (rows, n_cols)."""
-    need = np.maximum(-(-total // hi), -(-(-total) // -lo)).max(initial=0)
+    need = np.maximum(np.ceil(total / hi), np.ceil(total / lo)).max(initial=0)
     rows = min(int(need), n_rows)
     if rows == 0:
         return np.zeros((0, len(total)), np.int8)
@@ -133,10 +144,7 @@ def column_total(taps: Taps, weight: Weights, conv: QuantConv, task: ConvTask) -
 
 def vector_total(taps: Taps, weight: Weights) -> Ints:
     """Depthwise sums on the vector path: (..., c)."""
-    flat = weight.reshape(-1, weight.shape[-1]).astype(np.float32)
-    if 255 * int(np.abs(weight.astype(np.int64)).sum(axis=(0, 1, 2)).max(initial=0)) < 1 << 24:
-        return np.einsum("...tc,tc->...c", taps, flat).astype(np.int64)
-    return np.einsum("...tc,tc->...c", taps, flat, dtype=np.float64).astype(np.int64)
+    return depthwise_sums(taps, weight.reshape(-1, weight.shape[-1]))
 
 
 def finish(total: Ints, conv: QuantConv, q_out: QParams, clamp: tuple[int, int]) -> Ints:
@@ -174,6 +182,4 @@ def make_tile(
     cells = spread_copies(dense, task.copies, arrays.cell_lo, arrays.cell_hi)
     if task.encoding == Encoding.PN:
         cells = np.concatenate([cells, -cells], axis=1)
-    return QuantTile(
-        shape, task.copies - 1, gain, align, cells.reshape(-1, shape.n_cols), bias
-    )
+    return QuantTile(shape, task.copies - 1, gain, align, cells.reshape(-1, shape.n_cols), bias)

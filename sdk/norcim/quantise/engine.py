@@ -142,9 +142,7 @@ def _encoding(q_in: QParams, chip: Chip) -> Encoding:
     return Encoding.OFFSET
 
 
-def _needs_pn(
-    op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int
-) -> bool:
+def _needs_pn(op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int) -> bool:
     """Whether the zero-point correction of a layer is out of the bias rows' reach.
 
     Only where nothing digital can correct after the converter: the `shift` stage. Half of the

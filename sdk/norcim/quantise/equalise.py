@@ -73,7 +73,7 @@ def _observe(first: Op, second: Op, observed: Mapping[str, Floats]) -> _Pair:
     def power(name: str) -> Real:
         values = observed[name]
         square = np.square(values.reshape(-1, values.shape[-1]), dtype=np.float32)
-        return square.mean(axis=0).astype(np.float64)
+        return np.asarray(square.mean(axis=0), np.float64)
 
     between = observed[first.output]
     peak = np.abs(between.reshape(-1, between.shape[-1])).max(axis=0).astype(np.float64)
@@ -86,8 +86,10 @@ def _dense(op: Op) -> Real:
     kernel_h, kernel_w, c_group, c_out = op.weight.shape
     groups = int(op.attrs["groups"])
     parts = op.weight.reshape(kernel_h * kernel_w, c_group, groups, c_out // groups)
-    return parts.transpose(0, 2, 1, 3).reshape(kernel_h * kernel_w, groups * c_group, -1).astype(
-        np.float64
+    return (
+        parts.transpose(0, 2, 1, 3)
+        .reshape(kernel_h * kernel_w, groups * c_group, -1)
+        .astype(np.float64)
     )
 
 
@@ -123,7 +125,7 @@ def _noise(pair: _Pair, scale: Real, per_column: bool) -> float:
     peaks_b = _column_peaks(weight_b, pair.second, per_column)
     step_b = (peaks_b / _WEIGHT_LIMIT) ** 2 / 12
     own_b = float((step_b * (pair.power * scale**2)[:, None]).sum()) * second.shape[0]
-    return through + own_b
+    return float(through + own_b)
 
 
 def _best_scale(pair: _Pair, per_column: bool) -> Real:
@@ -138,14 +140,15 @@ def _best_scale(pair: _Pair, per_column: bool) -> Real:
 
 
 def _scaled(first: Op, second: Op, scale: Real) -> tuple[Op, Op]:
-    assert first.weight is not None and second.weight is not None
+    assert first.weight is not None
+    assert second.weight is not None
     r = scale.astype(np.float32)
     bias = None if first.bias is None else first.bias * r
-    kernel_h, kernel_w, c_group, c_out = second.weight.shape
+    _kernel_h, _kernel_w, c_group, c_out = second.weight.shape
     groups = int(second.attrs["groups"])
     per_input = (1 / r).reshape(groups, c_group)  # input channel g * c_group + i
     spread = np.repeat(per_input.T, c_out // groups, axis=1)  # (c_group, c_out)
     return (
         replace(first, weight=first.weight * r, bias=bias),
-        replace(second, weight=second.weight * spread[None, None]),
+        replace(second, weight=np.asarray(second.weight * spread[None, None], np.float32)),
     )

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from norcim import arith
 from norcim.arith.float32 import friendly_multipliers
@@ -28,8 +27,7 @@ from norcim.quantise.scales import dequantise
 from norcim.spec.program import BIAS_DRIVE, Rule, Stage
 
 FRACTION_BITS = 8
-"""Codes of the finest tile are shifted left by this much, so that the digital bias has fractions."""
-
+"""Codes of the finest tile are shifted left by this much: the digital bias has fractions."""
 
 
 def search_requantise(
@@ -125,9 +123,7 @@ def _columns(
     if task.correct_bias:
         conv = _correct(task, weight, conv, unit * lsb, q_out, clamp)
     limit, step = _sum_limit(weight, tiles, task)
-    m = friendly_multipliers(
-        conv.bias, multiplier, shift, q_out.zero_point, *clamp, limit, step
-    )
+    m = friendly_multipliers(conv.bias, multiplier, shift, q_out.zero_point, *clamp, limit, step)
     return replace(conv, multiplier=m)
 
 

@@ -46,7 +46,7 @@ def activation_qparams(values: Floats, clamp: tuple[float, float], signed: bool)
 
 
 def _affine(lo: float, hi: float, signed: bool) -> QParams:
-    scale = (hi - lo) / 255
+    scale = float(hi - lo) / 255
     base = -128 if signed else 0
     zero_point = int(np.clip(round(base - lo / scale), base, base + 255))
     return QParams(scale, zero_point, signed)
@@ -55,7 +55,7 @@ def _affine(lo: float, hi: float, signed: bool) -> QParams:
 def quantise(values: npt.ArrayLike, q: QParams) -> npt.NDArray[np.int64]:
     """Real values to codes: round half to even (as ONNX QuantizeLinear), zero point, saturate."""
     codes = np.rint(np.asarray(values, np.float64) / q.scale) + q.zero_point
-    return np.clip(codes, q.lo, q.hi).astype(np.int64)
+    return np.asarray(np.clip(codes, q.lo, q.hi), np.int64)
 
 
 def dequantise(codes: npt.ArrayLike, q: QParams) -> Real:

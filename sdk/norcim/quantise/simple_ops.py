@@ -160,7 +160,11 @@ def _avgpool(
 
 
 def _lookup(
-    op: Op, q: QParams, x: Codes, q_out: QParams, function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike]
+    op: Op,
+    q: QParams,
+    x: Codes,
+    q_out: QParams,
+    function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
 ) -> _Result:
     """Any scalar function as a 256-entry table of output codes."""
     index = np.arange(256)
@@ -183,9 +187,7 @@ def _table(
 ) -> _Result:
     q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
     function, alpha, beta = (op.attrs[name] for name in ("function", "alpha", "beta"))
-    return _lookup(
-        op, q[0], x[0], q_out, lambda real: TABLE_FUNCTIONS[function](real, alpha, beta)
-    )
+    return _lookup(op, q[0], x[0], q_out, lambda real: TABLE_FUNCTIONS[function](real, alpha, beta))
 
 
 def _softmax(

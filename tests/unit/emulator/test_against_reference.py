@@ -16,7 +16,9 @@ from tests.conformance.programs import random_program
 SEEDS = range(240)
 
 
-def golden(content: ImageContent, inputs: list[np.ndarray]) -> tuple[dict[int, np.ndarray], list[int]]:
+def golden(
+    content: ImageContent, inputs: list[np.ndarray]
+) -> tuple[dict[int, np.ndarray], list[int]]:
     """Every descriptor's output bytes and saturated conversions."""
     memory = np.full((len(inputs[0]), content.activation_bytes), 0xA5, np.uint8)
     for port, codes in zip(content.ports, inputs, strict=False):
@@ -53,7 +55,8 @@ def test_the_random_programs_cover_the_program_format() -> None:
     assert {d.rule for d in mvms} == set(Rule)
     assert {d.encoding for d in mvms} == set(Encoding)
     assert {d.stage for d in mvms} == set(Stage)
-    assert any(not t.first for t in tiles) and any(t.repeats for t in tiles)
+    assert any(not t.first for t in tiles)
+    assert any(t.repeats for t in tiles)
 
 
 def test_batch_size_chunks_and_threads_do_not_change_the_bits() -> None:

@@ -36,9 +36,11 @@ def test_every_sum_around_every_step_is_right(
     rescale = prove_rescale(bias, m, k, zero_point, lo, hi, bound)
     assert rescale is not None
     y = np.arange(lo - 2, hi + 3)[:, None]
-    centre = np.floor((y - zero_point - 0.5) * 2.0 ** k / m).astype(np.int64) - bias
+    centre = np.floor((y - zero_point - 0.5) * 2.0**k / m).astype(np.int64) - bias
     acc = np.concatenate([centre + d for d in range(-3, 4)])
-    acc = np.clip(np.concatenate([acc, rng.integers(-(1 << 21), 1 << 21, (5000, len(m)))]), -bound, bound)
+    acc = np.clip(
+        np.concatenate([acc, rng.integers(-(1 << 21), 1 << 21, (5000, len(m)))]), -bound, bound
+    )
     expected = arith.requantise(acc + bias, m, k, zero_point, lo, hi)
     assert np.array_equal(fast(rescale, acc), expected)
 
@@ -50,7 +52,8 @@ def test_a_product_that_rounds_to_a_half_is_patched_or_avoided() -> None:
     m, k = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
     zeros, bound = np.zeros(64, np.int64), np.full(64, 1 << 20)
     rescale = prove_rescale(zeros, m, k, 0, 0, 255, bound)
-    assert rescale is not None and rescale.patches
+    assert rescale is not None
+    assert rescale.patches
     for patch in rescale.patches:
         column = patch.column
         law = arith.requantise(int(patch.acc), m[column], k[column], 0, 0, 255)
@@ -73,7 +76,8 @@ def test_friendly_multipliers_need_no_patch_and_stay_within_two() -> None:
     assert np.abs(chosen - m).max() <= 2
     before = prove_rescale(bias, m, k, 0, 0, 255, bound)
     after = prove_rescale(bias, chosen, k, 0, 0, 255, bound)
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert len(after.patches) < len(before.patches)
 
 
@@ -82,6 +86,7 @@ def test_multiples_of_a_step_are_proven_on_their_lattice_only() -> None:
     m, k = (np.array([v], np.int64) for v in arith.encode_multiplier(0.9 / 256))
     bias, bound = np.array([37], np.int64), np.array([128 << 8], np.int64)
     rescale = prove_rescale(bias, m, k, 0, 0, 255, bound, step=256)
-    assert rescale is not None and not rescale.patches
+    assert rescale is not None
+    assert not rescale.patches
     acc = (np.arange(-128, 128) << 8)[:, None]
     assert np.array_equal(fast(rescale, acc), arith.requantise(acc + bias, m, k, 0, 0, 255))

@@ -18,7 +18,8 @@ def chain(sizes: list[int], extra: tuple[Op, ...] = ()) -> Graph:
     """Clips from tensor to tensor, t0 .. tn, sizes in channels."""
     tensors = {f"t{i}": Tensor(f"t{i}", (1, 1, c)) for i, c in enumerate(sizes)}
     ops = [
-        Op("clip", f"op{i}", (f"t{i}",), f"t{i + 1}", {"clamp": None}) for i in range(len(sizes) - 1)
+        Op("clip", f"op{i}", (f"t{i}",), f"t{i + 1}", {"clamp": None})
+        for i in range(len(sizes) - 1)
     ]
     last = f"t{len(sizes) - 1}"
     ports = Port("t0", (sizes[0],), (0,)), Port(last, (sizes[-1],), (0,))
@@ -53,7 +54,8 @@ def test_a_reshape_shares_its_input_s_bytes() -> None:
         graph, tensors=tensors, ops=(*graph.ops, reshape), outputs=(Port("t2", (64,), (0,)),)
     )
     plan = plan_memory(graph, load_chip("nor1"))
-    assert plan.addr["t2"] == plan.addr["t1"] and plan.n_bytes == 128
+    assert plan.addr["t2"] == plan.addr["t1"]
+    assert plan.n_bytes == 128
 
 
 def test_too_much_names_the_layer_and_both_numbers() -> None:
@@ -61,7 +63,8 @@ def test_too_much_names_the_layer_and_both_numbers() -> None:
     with pytest.raises(NorcimError) as caught:
         plan_memory(chain([1000, 65000, 65000, 65000, 10]), replace_memory(chip, 100_000))
     assert caught.value.id == "NC-E0304"
-    assert "op1" in caught.value.where and "130,000" in caught.value.got
+    assert "op1" in caught.value.where
+    assert "130,000" in caught.value.got
 
 
 def replace_memory(chip, n_bytes):  # type: ignore[no-untyped-def]

@@ -21,8 +21,10 @@ def check(blocks: list[Block], positions: tuple[Position, ...]) -> None:
     arrays = load_chip("wtm2101").arrays
     for block, p in zip(blocks, positions, strict=True):
         region = arrays.regions[0] if p.row < arrays.regions[1].first else arrays.regions[1]
-        assert region.first <= p.row and p.row + block.n_lines <= region.first + region.n_rows
-        assert 128 <= p.col and p.col + block.n_cols <= 1024
+        assert region.first <= p.row
+        assert p.row + block.n_lines <= region.first + region.n_rows
+        assert p.col >= 128
+        assert p.col + block.n_cols <= 1024
         assert p.bias_row + block.n_bias_rows <= 16
     for (a, p), (b, q) in combinations(zip(blocks, positions, strict=True), 2):
         if overlap(range(p.col, p.col + a.n_cols), range(q.col, q.col + b.n_cols)):
@@ -35,7 +37,9 @@ def check(blocks: list[Block], positions: tuple[Position, ...]) -> None:
 def test_random_blocks_keep_the_rules(seed: int) -> None:
     rng = np.random.default_rng(seed)
     blocks = [
-        Block(f"l{i}", int(rng.integers(1, 897)), int(rng.integers(1, 200)), int(rng.integers(0, 5)))
+        Block(
+            f"l{i}", int(rng.integers(1, 897)), int(rng.integers(1, 200)), int(rng.integers(0, 5))
+        )
         for i in range(14)
     ]
     check(blocks, place_blocks(blocks, load_chip("wtm2101")))
@@ -51,8 +55,10 @@ def test_too_many_cells_name_the_largest_layers() -> None:
     blocks = [Block("small", 10, 10, 0), *(Block("huge", 896, 896, 0),) * 3]
     with pytest.raises(NorcimError) as caught:
         place_blocks(blocks, load_chip("wtm2101"))
-    assert caught.value.id == "NC-E0302" and caught.value.exit_code == 3
-    assert "huge (2,408,448)" in str(caught.value) and "1,605,632" in str(caught.value)
+    assert caught.value.id == "NC-E0302"
+    assert caught.value.exit_code == 3
+    assert "huge (2,408,448)" in str(caught.value)
+    assert "1,605,632" in str(caught.value)
 
 
 def test_bias_rows_that_run_out_are_told_apart_from_cells() -> None:

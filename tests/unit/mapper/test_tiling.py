@@ -39,7 +39,8 @@ def test_columns_beyond_the_array_are_split_and_row_tiles_stay_together() -> Non
 def test_a_depthwise_layer_is_block_diagonal_where_the_vector_path_cannot() -> None:
     op = conv((3, 3), 128, 128, groups=128)
     chip = load_chip("wtm2101")
-    assert not on_vector_path(op, chip) and on_vector_path(op, load_chip("nor1"))
+    assert not on_vector_path(op, chip)
+    assert on_vector_path(op, load_chip("nor1"))
     tiles = tile_conv(op, chip)
     assert [(t.in_c_first, t.in_c_count, t.n_rows) for t in tiles] == [(0, 64, 576), (64, 64, 576)]
 
@@ -59,7 +60,8 @@ def test_every_weight_is_in_exactly_one_tile(groups: int) -> None:
     seen = np.zeros((groups, rows, cols), int)
     for tile in tile_conv(op, chip):
         count = tile.in_c_count // (600 // groups)
-        assert tile.n_rows <= 896 and tile.n_cols <= 896
+        assert tile.n_rows <= 896
+        assert tile.n_cols <= 896
         first = tile.out_c_first // cols
         if count == 1 or groups == 1:
             inner = tile.out_c_first - first * cols

@@ -1,0 +1,126 @@
+"""Chips without a requantiser: scales a power of two apart, bias rows, copies, PN rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from norcim.chips import load_chip
+from norcim.emulator import Emulator
+from norcim.image.model import ImageContent
+from norcim.ir.evaluate import evaluate
+from norcim.ir.graph import Floats, Graph, Op, Port, QParams, Tensor, WeightCodes
+from norcim.mapper import (
+    check_support,
+    emit,
+    free_bias_rows,
+    graph_blocks,
+    most_copies,
+    on_vector_path,
+    plan_memory,
+    tile_conv,
+)
+from norcim.quantise import Layout, quantise_graph
+from norcim.quantise.conv_plan import spread_bias, spread_copies
+from norcim.runtime import dequantise_port, quantise_port
+from norcim.spec.program import Encoding, Stage
+
+CHIP = load_chip("wtm2101")
+
+
+def linear(weight: npt.NDArray[np.floating], relu: bool) -> Graph:
+    """One matrix product (1, 1, K) -> (1, 1, C), with an optional ReLU."""
+    k, c = weight.shape
+    clamp = (0.0, np.inf) if relu else None
+    attrs = {
+        "stride": (1, 1), "dilation": (1, 1), "pads": (0, 0, 0, 0), "groups": 1, "clamp": clamp,
+    }  # fmt: skip
+    op = Op("conv", "fc", ("x",), "y", attrs, weight.reshape(1, 1, k, c).astype(np.float32))
+    tensors = {"x": Tensor("x", (1, 1, k)), "y": Tensor("y", (1, 1, c))}
+    return Graph("g", (Port("x", (k,), (0,)),), (Port("y", (c,), (0,)),), tensors, (op,))
+
+
+def compiled(graph: Graph, x: Floats) -> ImageContent:
+    check_support(graph, CHIP)
+    layout = Layout(
+        lambda op: on_vector_path(op, CHIP),
+        lambda op, lines: tile_conv(op, CHIP, lines_per_input=lines),
+        lambda op: most_copies(op, CHIP),
+        free_bias_rows(graph_blocks(graph, CHIP), CHIP),
+    )
+    quant = quantise_graph(graph, CHIP, layout, {"x": x})
+    return emit(quant, CHIP, plan_memory(quant.graph, CHIP), {})
+
+
+def snr_db(graph: Graph, content: ImageContent, x: Floats) -> float:
+    source, target = content.ports
+    [out] = Emulator(content).run([quantise_port(source, x)])
+    real = evaluate(graph, {"x": x})["y"]
+    error = dequantise_port(target, out) - real
+    return float(10 * np.log10((real**2).mean() / (error**2).mean()))
+
+
+@pytest.mark.parametrize(("k", "relu"), [(9, True), (64, True), (300, False), (2000, False)])
+def test_a_layer_of_any_size_keeps_most_of_eight_bits(k: int, relu: bool) -> None:
+    rng = np.random.default_rng(k)
+    graph = linear(rng.normal(size=(k, 20)), relu)
+    x = rng.uniform(0, 3, (200, 1, 1, k)).astype(np.float32)
+    content = compiled(graph, x)
+    assert all(d.stage == Stage.SHIFT for d in content.program[:-1])
+    assert snr_db(graph, content, x) > 28
+
+
+def test_few_inputs_are_driven_onto_copies_of_their_wordlines() -> None:
+    rng = np.random.default_rng(0)
+    graph = linear(rng.normal(size=(9, 8)), relu=True)
+    x = rng.uniform(0, 1, (100, 1, 1, 9)).astype(np.float32)
+    content = compiled(graph, x)
+    assert content.tiles[0].repeats > 0
+
+
+def test_a_signed_input_with_large_column_sums_is_split_into_two_rows() -> None:
+    rng = np.random.default_rng(1)
+    graph = linear(np.abs(rng.normal(size=(200, 10))), relu=False)
+    x = rng.normal(size=(100, 1, 1, 200)).astype(np.float32)
+    content = compiled(graph, x)
+    assert content.program[0].encoding == Encoding.PN
+    assert snr_db(graph, content, x) > 25
+
+
+def test_a_model_whose_scales_fit_is_taken_as_it_is() -> None:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(-128, 128, (1, 1, 50, 12)).astype(np.int8)
+    graph = linear(codes.reshape(50, 12) * 2.0**-10, relu=True)
+    op = graph.ops[0]
+    own = WeightCodes(codes, np.full(12, 2.0**-10))
+    q = QParams(1.0, 0, True)
+    tensors = {name: Tensor(name, t.shape, q) for name, t in graph.tensors.items()}
+    graph = Graph(
+        "g", graph.inputs, graph.outputs, tensors,
+        (Op("conv", "fc", op.inputs, "y", op.attrs, op.weight, None, own),),
+    )  # fmt: skip
+    x = rng.integers(0, 128, (64, 1, 1, 50)).astype(np.float32)
+    content = compiled(graph, x)
+    assert content.tiles[0].gain == 10
+    assert content.weights[: codes.size] == codes.tobytes()
+    acc = (x.reshape(64, 50) @ codes.reshape(50, 12)).astype(np.int64)
+    t = np.sign(acc) * ((4 * np.abs(acc)) >> 10)
+    expected = np.clip((t + 2) >> 2, 0, 127)
+    [out] = Emulator(content).run([quantise_port(content.ports[0], x)])
+    assert np.array_equal(out.reshape(64, 12), expected)
+
+
+def test_bias_sums_are_spread_over_as_few_rows_as_hold_them() -> None:
+    total = np.array([0, 127, 128, -128, 254, -300])
+    rows = spread_bias(total, 16, -128, 127)
+    assert rows.shape == (3, 6)
+    assert rows.astype(int).sum(axis=0).tolist() == total.tolist()
+    assert spread_bias(np.zeros(4, np.int64), 16, -128, 127).shape == (0, 4)
+
+
+def test_copies_add_up_to_the_weight() -> None:
+    weights = np.arange(-381, 382, 7, dtype=np.int16).reshape(-1, 1)
+    cells = spread_copies(weights, 3, -128, 127)
+    assert cells.astype(int).sum(axis=0).tolist() == weights.tolist()
+    assert np.ptp(cells.astype(int), axis=0).max() <= 1
