@@ -36,7 +36,8 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_MAX_COLUMNS 262144u
 #define NC_MAX_PORTS 64u
 #define NC_MAX_TABLES 4096u
-#define NC_MAX_TAPS 268435456u /* positions x window x channels that one descriptor fetches */
+#define NC_MAX_TAPS 67108864u /* positions x window x channels that one descriptor fetches */
+#define NC_MAX_PADDED 16777216u /* positions x channels of an input with the padding that windows reach */
 #define NC_FLAG_SIGNED 1u /* Header flag: the signature field holds an Ed25519 signature (else zeros). */
 #define NC_UNHASHED_FIRST 92u /* first byte that the SHA-256 reads as zero */
 #define NC_UNHASHED_END 192u /* first byte after those */

@@ -16,7 +16,7 @@ from norcim.image.check_mvm import check_columns, check_mvm, check_records
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
 from norcim.image.needs import port_bytes
-from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_TABLES, MAX_TAPS
+from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_PADDED, MAX_TABLES, MAX_TAPS
 from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode
 
 SHIFT_MAX = 47
@@ -131,6 +131,21 @@ def _check_window(d: Descriptor, where: str) -> None:
             refuse("NC-E0542", where, f"{name} is 0", "at least 1")
     n_taps = d.out_h * d.out_w * d.kernel_h * d.kernel_w * d.in_c
     require_range("NC-E0542", where, "the number of taps", n_taps, 1, MAX_TAPS)
+    _check_reach(d, where)
+
+
+def _check_reach(d: Descriptor, where: str) -> None:
+    """Bound how far windows reach outside the input: a machine may keep padding in memory."""
+    height = _reach(d.in_h, d.out_h, d.kernel_h, d.stride_h, d.dilation_h, d.pad_top)
+    width = _reach(d.in_w, d.out_w, d.kernel_w, d.stride_w, d.dilation_w, d.pad_left)
+    n_padded = height * width * d.in_c
+    require_range("NC-E0542", where, "the padded input", n_padded, 1, MAX_PADDED)
+
+
+def _reach(n_in: int, n_out: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
+    """Positions from the first to the last that windows or the input cover along one axis."""
+    end = (n_out - 1) * stride + (kernel - 1) * dilation + 1 - pad
+    return max(end, n_in) + max(pad, 0)
 
 
 def _check_same_extent(d: Descriptor, where: str) -> None:
@@ -211,6 +226,7 @@ def _check_lookup(content: ImageContent, d: Descriptor, where: str) -> None:
 def _check_copy(content: ImageContent, d: Descriptor, where: str) -> None:
     if (d.kernel_h, d.kernel_w) != (1, 1):
         refuse("NC-E0542", where, "a copy has one tap", (1, 1), (d.kernel_h, d.kernel_w))
+    _check_reach(d, where)
     if d.use_table:
         _check_table(content, d, where)
 

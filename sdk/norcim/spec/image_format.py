@@ -35,7 +35,8 @@ MAX_TILES = 65536
 MAX_COLUMNS = 262144
 MAX_PORTS = 64
 MAX_TABLES = 4096
-MAX_TAPS = 1 << 28  #: positions x window x channels that one descriptor fetches
+MAX_TAPS = 1 << 26  #: positions x window x channels that one descriptor fetches
+MAX_PADDED = 1 << 24  #: positions x channels of an input with the padding that windows reach
 
 FLAG_SIGNED = 1
 """Header flag: the signature field holds an Ed25519 signature (else zeros)."""
