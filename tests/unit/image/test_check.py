@@ -281,9 +281,9 @@ def test_mutants_raise_nothing_but_norcim_errors() -> None:
 
 
 def test_mutants_take_little_memory() -> None:
-    mutants = list(mutants(3, 200))
+    images = list(mutants(3, 200))
     tracemalloc.start()
-    for mutant in mutants:
+    for mutant in images:
         _refusal(mutant)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
