@@ -136,7 +136,7 @@ def tiles_of(content: ImageContent, step: Descriptor) -> Sequence[Tile]:
 
 
 def n_wordlines(step: Descriptor, tile: Tile) -> int:
-    """Wordlines that a tile drives, bias rows included."""
+    """Wordlines that a tile drives: encoded inputs, their repeats, bias rows."""
     return tile.n_rows * wordlines_per_input(step.encoding, tile) + tile.n_bias_rows
 
 

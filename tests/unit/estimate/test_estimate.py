@@ -80,6 +80,15 @@ def test_split_rows_and_bias_rows_cost_wordlines_but_no_macs() -> None:
     assert doubled.latency_s == plain.latency_s
 
 
+def test_repeated_rows_cost_wordlines_but_no_macs() -> None:
+    step = Descriptor(opcode=Opcode.MVM, n_tiles=1, out_h=1, out_w=1)
+    tile = Tile(n_rows=64, n_cols=16)
+    once = estimate(content_of(step, tiles=(tile,)), load_chip("nor1"))
+    twice = estimate(content_of(step, tiles=(replace(tile, repeats=1),)), load_chip("nor1"))
+    assert twice.counts.n_macs == once.counts.n_macs
+    assert twice.energy.cells_j == pytest.approx(2 * once.energy.cells_j)
+
+
 def test_chip_without_converters_computes_on_its_lanes() -> None:
     # 100 wordlines x 64 columns on 64 lanes: 100 cycles, then 64 of set-up.
     step = Descriptor(opcode=Opcode.MVM, n_tiles=1, out_h=1, out_w=1)
