@@ -23,17 +23,17 @@ HERE = Path(__file__).parent
 N_CALIBRATION = 100
 # None of these variants is in TRAIN_VARIANTS.
 DEMO_VOICES = {
-    "yes": ("en-us+Michael", 150, 45),
-    "no": ("en-gb+Alicia", 140, 50),
-    "up": ("en-us+linda", 130, 45),
-    "down": ("en-us+max", 140, 40),
-    "left": ("en-gb+john", 140, 45),
-    "right": ("en-us+steph", 140, 50),
-    "on": ("en-us+shelby", 130, 45),
-    "off": ("en-gb+belinda", 135, 50),
-    "stop": ("en-us+john", 140, 40),
-    "go": ("en-gb-x-rp+linda", 140, 50),
-    "unknown": ("en-gb+max", 150, 45),
+    "yes": ("en+john", 140, 45),
+    "no": ("en-us+belinda", 140, 45),
+    "up": ("en+max", 140, 45),
+    "down": ("en-us+john", 140, 45),
+    "left": ("en+Michael", 140, 45),
+    "right": ("en+steph", 140, 45),
+    "on": ("en-us+linda", 140, 45),
+    "off": ("en+max", 140, 45),
+    "stop": ("en-us+max", 140, 45),
+    "go": ("en-us+Michael", 140, 45),
+    "unknown": ("en+shelby", 140, 45),
 }
 DEMO_WORDS = {"unknown": "seven"}
 

@@ -52,6 +52,21 @@ def load_training_clips(folder: Path) -> Clips:
     )
 
 
+def drop_tested(clips: Clips, test: Path) -> Clips:
+    """The clips that share neither a speaker nor a recording with a test set.
+
+    test   npz with `x` int16 (n, CLIP_SAMPLES) and `speaker` str (n,)
+    """
+    with np.load(test) as data:
+        speakers = {str(speaker) for speaker in data["speaker"]}
+        recordings = {pcm.tobytes() for pcm in data["x"]}
+    known = [
+        speaker in speakers or pcm.tobytes() in recordings
+        for speaker, pcm in zip(clips.speaker, clips.pcm, strict=True)
+    ]
+    return clips.take(~np.array(known))
+
+
 def split_by_speaker(clips: Clips, share: float, seed: int) -> tuple[Clips, Clips]:
     """Two parts without a common speaker; the second holds about `share` of them."""
     speakers = np.unique(clips.speaker)

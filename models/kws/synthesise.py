@@ -15,6 +15,7 @@ from recordings import CLIP_SAMPLES, LABELS, RATE_HZ, Clips
 ACCENTS = (
     "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029",
 )  # fmt: skip
+"""espeak-ng's English voices; en-gb sounds the same with every variant, the others do not."""
 TRAIN_VARIANTS = (
     "adam", "Alex", "Andy", "Annie", "AnxiousAndy", "antonio", "aunty", "boris", "caleb", "david",
     "Denis", "Diogo", "ed", "edward", "Gene", "grandma", "grandpa", "Henrique", "Hugo", "iven",

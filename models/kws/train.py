@@ -24,7 +24,14 @@ import torch
 from augment import FeatureJob, compute_features, make_silence
 from export import export_onnx
 from network import TEACHER_WIDTHS, WIDTHS, DsCnn, FoldedDsCnn, count_macs, level_channels
-from recordings import CLIP_SAMPLES, LABELS, Clips, load_training_clips, split_by_speaker
+from recordings import (
+    CLIP_SAMPLES,
+    LABELS,
+    Clips,
+    drop_tested,
+    load_training_clips,
+    split_by_speaker,
+)
 from synthesise import synthesise_words
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,9 +58,10 @@ def main() -> None:
     torch.manual_seed(options.seed)
     options.work.mkdir(parents=True, exist_ok=True)
     config = LogMelConfig()
-    clips, held_out = split_by_speaker(
-        load_training_clips(options.data), options.validate, options.seed
-    )
+    clips = load_training_clips(options.data)
+    if options.exclude:
+        clips = drop_tested(clips, options.exclude)
+    clips, held_out = split_by_speaker(clips, options.validate, options.seed)
     report(f"{len(clips)} clips to train on, {len(held_out)} held out")
     examples = load_or_make(
         options.work / "features.pt", lambda: make_examples(options, clips, config)
@@ -87,6 +95,11 @@ def parse_options() -> argparse.Namespace:
         required=True,
         help="folder with clips.json and one FLAC a class, or Speech Commands v0.02 unpacked",
     )
+    add(
+        "--exclude",
+        type=Path,
+        help="npz of a test set (`x`, `speaker`): its speakers and recordings are not trained on",
+    )
     add("--background", type=Path, help="npz with int16 array `audio`: noise to mix in")
     add("--output", type=Path, required=True, help="folder for kws.onnx, model.json, labels.txt")
     add(
@@ -115,10 +128,10 @@ def parse_options() -> argparse.Namespace:
         metavar="SHARE",
         help="share of the speakers held out to report accuracy on [0: train on all]",
     )
-    add("--teachers", type=int, default=1, help="wide networks to learn from [1]")
+    add("--teachers", type=int, default=0, help="wide networks to learn from first [0]")
     add("--teacher-steps", type=int, default=3500, help="batches for each teacher [3500]")
-    add("--steps", type=int, default=7000, help="batches for the small network [7000]")
-    add("--fine-tune-steps", type=int, default=600, help="batches under 8-bit rounding [600]")
+    add("--steps", type=int, default=1600, help="batches for the small network [1600]")
+    add("--fine-tune-steps", type=int, default=200, help="batches under 8-bit rounding [200]")
     add("--threads", type=int, default=2, help="CPU threads [2]")
     return parser.parse_args()
 
@@ -188,7 +201,7 @@ def train_student(
     student = DsCnn(len(LABELS), WIDTHS, dropout=0.0 if teachers else 0.2)
     report(f"student: {options.steps} steps")
     batches = add_teachers(draw_batches(examples, options.steps), teachers)
-    return fit(student, batches, options.steps, 4e-3, check)
+    return fit(student, batches, options.steps, 4e-3, check if options.validate else None)
 
 
 def fine_tune(
@@ -317,7 +330,7 @@ def fit(
         optimiser.step()
         schedule.step()
         follow(mean, model, min(0.999, (1 + step) / (10 + step)))
-        if step % 500 == 499:
+        if step % 100 == 99:
             report(f"step {step + 1}/{n_batches}: loss {loss:.3f} {check(mean) if check else ''}")
     return mean
 
