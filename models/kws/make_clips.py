@@ -24,7 +24,7 @@ N_CALIBRATION = 100
 # None of these variants is in TRAIN_VARIANTS.
 DEMO_VOICES = {
     "yes": ("en+john", 140, 45),
-    "no": ("en-us+belinda", 140, 45),
+    "no": ("en-us+linda", 140, 45),
     "up": ("en+max", 140, 45),
     "down": ("en-us+john", 140, 45),
     "left": ("en+Michael", 140, 45),
