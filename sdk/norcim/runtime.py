@@ -14,12 +14,13 @@ import numpy.typing as npt
 import norcim
 from norcim.chips.model import Chip
 from norcim.emulator import Emulator
-from norcim.errors import EXIT_USAGE, NorcimError
+from norcim.errors import EXIT_UNSUPPORTED, EXIT_USAGE, NorcimError
 from norcim.frontend import import_onnx
+from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
 from norcim.ir.graph import Graph
 from norcim.ir.graph import Port as GraphPort
-from norcim.ir.layout import to_tensor
+from norcim.ir.layout import from_tensor, to_tensor
 from norcim.mapper import (
     check_support,
     emit,
@@ -75,7 +76,27 @@ def compile_model(
         **(meta_extra or {}),
     }
     content = emit(quant, chip, plan_memory(quant.graph, chip), meta)
+    check_program(content)
+    check_placement(content, chip)
+    _check_memories(content, chip)
     return _with_known_answer(content, data, graph)
+
+
+def _check_memories(content: ImageContent, chip: Chip) -> None:
+    """Raises NC-E0306 if a memory of the chip other than the activations' is too small."""
+    short = [
+        f"{name}: {need:,} needed, {getattr(chip.memories, name):,} there"
+        for name, need in memory_needs(content).items()
+        if need > getattr(chip.memories, name)
+    ]
+    if short:
+        raise NorcimError(
+            "NC-E0306",
+            f"the program does not fit chip {chip.name!r}",
+            got="; ".join(short),
+            fix="take a chip with larger memories (`norcim chips`), or a smaller network",
+            exit_code=EXIT_UNSUPPORTED,
+        )
 
 
 def _layout(graph: Graph, chip: Chip) -> Layout:
@@ -240,8 +261,6 @@ def decode_outputs(content: ImageContent, outputs: Sequence[Bytes]) -> dict[str,
 
     Real values in float32, or the model's own integer codes where its interface is integer.
     """
-    from norcim.ir.layout import from_tensor
-
     ports = [port for port in content.ports if port.is_output]
     found = {}
     for port, meta, data in zip(ports, content.meta["outputs"], outputs, strict=True):

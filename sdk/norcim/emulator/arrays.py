@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 from norcim.emulator.steps import NO_BORDER, Border
-from norcim.spec.program import Descriptor
 
 Floats = npt.NDArray[np.float32]
 Thunk = Callable[[], object]
 """A piece of work bound to its arrays; what it returns is not used."""
+
+
+def run_all(work: Sequence[Thunk]) -> Thunk:
+    """One thunk out of several."""
+    if len(work) == 1:
+        return work[0]
+
+    def run() -> None:
+        for item in work:
+            item()
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -91,14 +101,3 @@ def with_border(x: Activation, border: Border) -> tuple[Activation, list[Thunk]]
         return x, []
     copy = new_activation(len(x.full), x.interior.shape[1:], border)
     return copy, [lambda: np.copyto(copy.interior, x.interior)]
-
-
-def tap_view(x: Activation, d: Descriptor) -> Floats:
-    """Every window of a bordered array: (n, out_h, out_w, kernel_h, kernel_w, c), no copy."""
-    start = x.full[:, x.border.top - d.pad_top :, x.border.left - d.pad_left :]
-    n, row, pixel, channel = x.full.strides
-    shape = (len(x.full), d.out_h, d.out_w, d.kernel_h, d.kernel_w, d.in_c)
-    strides = (
-        n, row * d.stride_h, pixel * d.stride_w, row * d.dilation_h, pixel * d.dilation_w, channel,
-    )  # fmt: skip
-    return as_strided(start, shape, strides)

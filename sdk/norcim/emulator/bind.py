@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from norcim.emulator import kernels, reference
-from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, as_shape, new_activation
+from norcim.emulator import kernels, mvm, reference
+from norcim.emulator.arrays import (
+    Activation,
+    Floats,
+    Scratch,
+    Thunk,
+    as_shape,
+    new_activation,
+    run_all,
+)
 from norcim.emulator.regions import Bytes, Region, input_regions, port_region
 from norcim.emulator.stages import Saturation
 from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Border, Step, swap_axes
@@ -82,7 +90,7 @@ def bind(plan: Plan, n: int) -> Bound:
             todo = [_golden(plan, step, memory, out, counter)]
         if step.flush and (step.d is None or is_fast(step.d, content)):
             todo.append(_store(step.out, memory, out))
-        work.append(kernels.run_all(todo))
+        work.append(run_all(todo))
         for read in {s for s in step.sources if s is not None and last_use[s] == index}:
             free_key = (plan.steps[read].out.shape, plan.steps[read].border)
             pool.setdefault(free_key, []).append(arrays[read])
@@ -109,7 +117,7 @@ def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
 def is_fast(d: Descriptor, content: ImageContent) -> bool:
     """Whether a kernel runs the descriptor; else it runs on byte memory."""
     if d.opcode == Opcode.MVM:
-        return kernels.supports_mvm(d, content)
+        return mvm.supports_mvm(d, content)
     return d.opcode in FAST_OPCODES
 
 
@@ -180,11 +188,11 @@ def _kernel(
     scratch: Scratch,
 ) -> Thunk:  # fmt: skip
     content, target = plan.content, out.interior
-    order = (1, 0) if plan.swapped else (0, 1)
     if d.opcode == Opcode.MVM:
-        return kernels.make_mvm(d, content, x[0], target, counter, order, scratch)
+        order = mvm.SWAPPED if plan.swapped else mvm.PROGRAM_ORDER
+        return mvm.make_mvm(d, content, x[0], target, counter, order, scratch)
     if d.opcode == Opcode.DWCONV:
-        return kernels.make_dwconv(d, content, x[0], target, order, scratch)
+        return kernels.make_dwconv(d, content, x[0], target, plan.swapped, scratch)
     if d.opcode == Opcode.ADD:
         return kernels.make_add(d, x[0], x[1], target, scratch)
     if d.opcode == Opcode.MAXPOOL:

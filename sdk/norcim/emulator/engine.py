@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +16,20 @@ from norcim.emulator.regions import Bytes, port_region
 from norcim.emulator.steps import plan_steps
 from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
-from norcim.spec.program import Encoding, Opcode
+from norcim.spec.program import Opcode, Port
 
 CHUNKS = (16, 8, 4, 2, 1)
 """Batch sizes that a plan is bound to: 16 samples keep the arrays of small networks in cache."""
+
+CHUNK_BYTES = 64 << 20
+"""Working memory of one bound batch; large networks run in smaller chunks."""
 
 
 @dataclass(frozen=True)
 class Counters:
     """What one descriptor did, per batch.
 
-    macs         multiply-accumulates, wordlines without cells not counted
+    macs         multiply-accumulates of the layer; copies of wordlines are not counted
     conversions  column sums digitised
     saturated    conversions that clipped (0 unless counting was asked for)
     """
@@ -51,7 +55,12 @@ class Emulator:
         steps, outputs, swapped = plan_steps(content, lambda d: is_fast(d, content))
         self._plan = Plan(content, steps, outputs, swapped)
         self._local = threading.local()
-        self._controller = ThreadpoolController()
+        self._input_shapes = [port_region(p).shape for p in self._ports(0)]
+        self._output_shapes = [port_region(p).shape for p in self._ports(1)]
+        self._chunks = tuple(
+            c for c in CHUNKS if c == 1 or c * _sample_bytes(content) <= CHUNK_BYTES
+        )
+        self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
         self._pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
         self._saturated = [0] * (len(steps) - self._plan.n_inputs)
         self._n_samples = 0
@@ -67,12 +76,12 @@ class Emulator:
         n = self._check(inputs)
         self._n_samples = n
         spans = _spans(n, self.n_threads)
-        results = [np.empty((n, p.h, p.w, p.c), np.uint8) for p in self._ports(1)]
+        results = [np.empty((n, *shape), np.uint8) for shape in self._output_shapes]
 
         def work(span: tuple[int, int]) -> list[int]:
             return self._run_span(inputs, results, span, counters)
 
-        with self._controller.limit(limits=1, user_api="blas"):
+        with self._one_blas_thread():
             if self._pool is None or len(spans) == 1:
                 counts = [work(span) for span in spans]
             else:
@@ -85,8 +94,8 @@ class Emulator:
         n = self._check(inputs)
         chunks: dict[int, list[Bytes]] = {}
         first = self._plan.n_inputs
-        with self._controller.limit(limits=1, user_api="blas"):
-            for start, size in _chunks(0, n):
+        with self._one_blas_thread():
+            for start, size in _chunks(0, n, self._chunks):
                 bound = self._bound(size)
                 _fill(bound, inputs, start, size)
                 for index, work in enumerate(bound.work):
@@ -106,18 +115,33 @@ class Emulator:
             )
         )
 
-    def _ports(self, is_output: int) -> list:  # type: ignore[type-arg]
+    @contextmanager
+    def _one_blas_thread(self) -> Iterator[None]:
+        """BLAS threads cost more than they give at these sizes; the caller's setting comes back."""
+        before = [(lib, lib.get_num_threads()) for lib in self._blas]
+        for lib, n_threads in before:
+            if n_threads != 1:
+                lib.set_num_threads(1)
+        try:
+            yield
+        finally:
+            for lib, n_threads in before:
+                if n_threads != 1:
+                    lib.set_num_threads(n_threads)
+
+    def _ports(self, is_output: int) -> list[Port]:
         return [p for p in self.content.ports if p.is_output == is_output]
 
     def _check(self, inputs: Sequence[Bytes]) -> int:
-        ports = self._ports(0)
-        expected = [f"uint8 (n, {p.h}, {p.w}, {p.c})" for p in ports]
-        got = [f"{x.dtype} {tuple(x.shape)}" for x in inputs]
-        fits = len(inputs) == len(ports) and all(
-            x.dtype == np.uint8 and x.shape[1:] == port_region(p).shape and len(x) == len(inputs[0])
-            for x, p in zip(inputs, ports, strict=True)
+        shapes = self._input_shapes
+        n = len(inputs[0]) if len(inputs) else 0
+        fits = len(inputs) == len(shapes) and all(
+            x.dtype == np.uint8 and x.shape == (n, *shape)
+            for x, shape in zip(inputs, shapes, strict=True)
         )
-        if not fits or not len(inputs[0]):
+        if not fits or not n:
+            expected = [f"uint8 (n, {h}, {w}, {c})" for h, w, c in shapes]
+            got = [f"{x.dtype} {tuple(x.shape)}" for x in inputs]
             raise NorcimError(
                 "NC-E0904",
                 "the inputs do not fit the network's input ports",
@@ -125,7 +149,7 @@ class Emulator:
                 got=", ".join(got) or "no input",
                 fix="pass one code array per input port, all of one batch size",
             )
-        return len(inputs[0])
+        return n
 
     def _bound(self, size: int) -> Bound:
         cache: dict[int, Bound] = self._local.__dict__.setdefault("bound", {})
@@ -137,7 +161,7 @@ class Emulator:
         self, inputs: Sequence[Bytes], results: list[Bytes], span: tuple[int, int], counters: bool
     ) -> list[int]:
         counts = [0] * (len(self._plan.steps) - self._plan.n_inputs)
-        for start, size in _chunks(*span):
+        for start, size in _chunks(*span, self._chunks):
             bound = self._bound(size)
             for saturation in bound.saturation:
                 saturation.enabled, saturation.count = counters, 0
@@ -164,11 +188,19 @@ def _spans(n: int, n_threads: int) -> list[tuple[int, int]]:
     return [(start, min(start + share, n)) for start in range(0, n, share)]
 
 
-def _chunks(start: int, stop: int) -> list[tuple[int, int]]:
+def _sample_bytes(content: ImageContent) -> int:
+    """About how much working memory a sample takes: float32 arrays and the largest step's own."""
+    steps = [d for d in content.program if d.opcode != Opcode.END]
+    arrays = sum(d.out_h * d.out_w * d.out_c for d in steps)
+    own = [d.out_h * d.out_w * (d.kernel_h * d.kernel_w * d.in_c + d.out_c) for d in steps]
+    return 4 * (arrays + max(own, default=0))
+
+
+def _chunks(start: int, stop: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
     """(first sample, size) of the bound batches that cover a span."""
     chunks = []
     while start < stop:
-        size = next(size for size in CHUNKS if size <= stop - start)
+        size = next(size for size in sizes if size <= stop - start)
         chunks.append((start, size))
         start += size
     return chunks
@@ -183,9 +215,8 @@ def count_work(content: ImageContent) -> list[tuple[int, int]]:
         positions = d.out_h * d.out_w
         macs = conversions = 0
         if d.opcode == Opcode.MVM:
-            lines = 2 if d.encoding == Encoding.PN else 1
             for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]:
-                macs += positions * tile.n_rows * lines * tile.n_cols
+                macs += positions * tile.n_rows * tile.n_cols
                 conversions += positions * tile.n_cols
         elif d.opcode == Opcode.DWCONV:
             macs = positions * d.kernel_h * d.kernel_w * d.out_c

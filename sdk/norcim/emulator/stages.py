@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from norcim.arith.float32 import Rescale, prove_rescale
+from norcim.arith.float32 import EXACT_LIMIT, Rescale, prove_rescale
 from norcim.image.model import ImageContent
-from norcim.spec.program import Descriptor, Rule, Stage, Tile
+from norcim.spec.program import Descriptor, Rule, Stage
 
 Ints = npt.NDArray[np.int64]
 Real = npt.NDArray[np.floating]
@@ -39,34 +39,35 @@ def code_bounds(d: Descriptor) -> tuple[int, int]:
     return -(1 << (d.converter_bits - 1)), (1 << (d.converter_bits - 1)) - 1
 
 
-def make_convert(d: Descriptor, tile: Tile, acc: Real, saturation: Saturation) -> Work | None:
-    """Turn column sums into codes in place; None for LOSSLESS.
+def make_convert(
+    d: Descriptor, gain: int, constant: Ints, acc: Real, saturation: Saturation
+) -> Work:
+    """Turn column sums (n, h, w, c) plus a constant (c,) into codes, in place.
 
     All steps are exact: the sums are integers of at most 24 (53) bits, the factors powers of two,
-    and adding a half to sum / 2^gain needs no bit below those of the sum and the half.
+    and adding constant / 2^gain and a half needs no bit below those of the sum. LOSSLESS has
+    nothing to convert.
     """
-    if d.rule == Rule.LOSSLESS:
-        return None
     lo, hi = code_bounds(d)
-    factor = acc.dtype.type(2.0**-tile.gain)
+    n, h, w, c = acc.shape
+    rows = acc.reshape(n, h, w * c)
+    real = acc.dtype.type
+    factor = 2.0**-gain * (4 if d.rule == Rule.WTM2101 else 1)
+    half = 0.0 if d.rule == Rule.WTM2101 else 0.5
+    offset = np.tile((constant * factor + half).astype(acc.dtype), w)
 
-    def linear() -> None:
-        np.multiply(acc, factor, out=acc)
-        np.add(acc, acc.dtype.type(0.5), out=acc)
-        np.floor(acc, out=acc)
-        saturation.add(acc, lo, hi)
-        acc.clip(lo, hi, out=acc)
+    def run() -> None:
+        np.multiply(rows, real(factor), out=rows)
+        np.add(rows, offset, out=rows)
+        if d.rule == Rule.WTM2101:
+            np.trunc(rows, out=rows)
+            np.multiply(rows, real(0.25), out=rows)
+            np.add(rows, real(0.5), out=rows)
+        np.floor(rows, out=rows)
+        saturation.add(rows, lo, hi)
+        rows.clip(lo, hi, out=rows)
 
-    def wtm2101() -> None:
-        np.multiply(acc, acc.dtype.type(4) * factor, out=acc)
-        np.trunc(acc, out=acc)
-        np.add(acc, acc.dtype.type(2), out=acc)
-        np.multiply(acc, acc.dtype.type(0.25), out=acc)
-        np.floor(acc, out=acc)
-        saturation.add(acc, lo, hi)
-        acc.clip(lo, hi, out=acc)
-
-    return wtm2101 if d.rule == Rule.WTM2101 else linear
+    return run
 
 
 def column_records(content: ImageContent, first: int, count: int) -> tuple[Ints, Ints, Ints]:
@@ -76,65 +77,99 @@ def column_records(content: ImageContent, first: int, count: int) -> tuple[Ints,
     return fields[:, 0], fields[:, 1], fields[:, 2]
 
 
-def requantise_float64(
-    sums: npt.NDArray[np.float64], bias: Ints, m: Ints, k: Ints, d: Descriptor
-) -> npt.NDArray[np.float64]:
-    """The law in float64: (s + bias) * m + half stays an exact integer while |s + bias| < 2^36."""
-    product = (sums + bias) * m.astype(np.float64) + np.ldexp(1.0, (k - 1).astype(np.int32))
-    scaled = np.floor(product * np.ldexp(1.0, -k.astype(np.int32))) + d.out_zp
-    return scaled.clip(d.clamp_lo, d.clamp_hi)
+@dataclass(frozen=True)
+class Sums:
+    """What the digital stage starts from.
 
-
-def make_digital(
-    d: Descriptor, columns: tuple[Ints, Ints, Ints], bound: Ints, sums: Real, out: Real,
-    constant: Ints, step: int = 1,
-) -> Work:  # fmt: skip
-    """Bias, requantise or shift, zero point and clamp: from sums (n, h, w, c) to out.
-
-    bound     largest magnitude of each column's sum, int64 (c,), the constant not included
-    constant  integer (c,) added to the sums first: what the fast path left out of the product
-    step      the sums are multiples of it
+    values    (n, h, w, c), overwritten
+    bound     largest magnitude of each column of values * unit, int64 (c,)
+    constant  integer (c,) that is still to be added to values * unit
+    step      values * unit are multiples of it
+    unit      power of two by which the values are still to be multiplied
     """
+
+    values: Real
+    bound: Ints
+    constant: Ints
+    step: int
+    unit: int
+
+
+def make_digital(d: Descriptor, columns: tuple[Ints, Ints, Ints], sums: Sums, out: Real) -> Work:
+    """Bias, requantise or shift, zero point and clamp: from sums to out, both (n, h, w, c)."""
     if d.stage == Stage.SHIFT:
-        return _make_shift(d, sums, out, constant)
+        return _make_shift(d, sums, out)
     bias, m, k = columns
-    total = bias + constant
-    rescale = None
-    if sums.dtype == np.float32:
-        rescale = prove_rescale(total, m, k, d.out_zp, d.clamp_lo, d.clamp_hi, bound, step)
-    if rescale is not None:
-        return _make_proven(rescale, sums, out)
-
-    def exact() -> None:
-        out[...] = requantise_float64(sums.astype(np.float64), total, m, k, d)
-
-    return exact
+    total = bias + sums.constant
+    if sums.values.dtype == np.float32:
+        clamp = (d.clamp_lo, d.clamp_hi)
+        rescale = prove_rescale(total, m, k, d.out_zp, *clamp, sums.bound, sums.step)
+        if rescale is not None:
+            return _make_proven(rescale, sums, out)
+    return make_exact(d, total, m, k, sums.values, out, sums.unit)
 
 
-def _make_shift(d: Descriptor, sums: Real, out: Real, constant: Ints) -> Work:
-    half = constant.astype(np.float64) + ((1 << d.shift) >> 1)
+def make_exact(
+    d: Descriptor, bias: Ints, m: Ints, k: Ints, values: Real, out: Real, unit: int = 1
+) -> Work:
+    """The law in float64, from values * unit.
+
+    (s + bias) * m / 2^k + 1/2 is a multiple of 2^-k below 2^53 steps while |s + bias| < 2^36, so
+    every operation is exact.
+    """
+    scale = m.astype(np.float64) * np.ldexp(1.0, -k.astype(np.int32))
+    offset = bias * scale + 0.5
+    wide = np.empty(values.shape, np.float64)
+
+    def run() -> None:
+        np.multiply(values, unit * scale, out=wide, dtype=np.float64)
+        np.add(wide, offset, out=wide)
+        np.floor(wide, out=wide)
+        if d.out_zp:
+            np.add(wide, float(d.out_zp), out=wide)
+        wide.clip(d.clamp_lo, d.clamp_hi, out=out)
+
+    return run
+
+
+def _make_shift(d: Descriptor, sums: Sums, out: Real) -> Work:
+    reach = int((sums.bound + np.abs(sums.constant)).max(initial=0)) + (1 << d.shift)
+    source, values = sums.values, sums.values
+    widen = values.dtype == np.float32 and reach >= EXACT_LIMIT
+    if widen:
+        values = np.empty(values.shape, np.float64)
+    half = (sums.constant + ((1 << d.shift) >> 1)).astype(values.dtype)
+    factor = values.dtype.type(2.0**-d.shift)
     plain = d.shift == 0 and not half.any()
 
     def shift() -> None:
+        if widen:
+            np.copyto(values, source)
+        if sums.unit > 1:
+            np.multiply(values, values.dtype.type(sums.unit), out=values)
         if not plain:
-            np.add(sums, half.astype(sums.dtype), out=sums)
-            np.multiply(sums, sums.dtype.type(2.0**-d.shift), out=sums)
-            np.floor(sums, out=sums)
+            np.add(values, half, out=values)
+            np.multiply(values, factor, out=values)
+            np.floor(values, out=values)
         if d.out_zp:
-            np.add(sums, sums.dtype.type(d.out_zp), out=sums)
-        sums.clip(d.clamp_lo, d.clamp_hi, out=out)
+            np.add(values, values.dtype.type(d.out_zp), out=values)
+        values.clip(d.clamp_lo, d.clamp_hi, out=out)
 
     return shift
 
 
-def _make_proven(rescale: Rescale, sums: Real, out: Real) -> Work:
-    """Rows of (w, c) are one inner loop: the constants are tiled over w."""
-    n, h, w, c = sums.shape
-    flat = sums.reshape(n, h, w * c)
-    bias, scale = np.tile(rescale.bias, w), np.tile(rescale.scale, w)
+def _make_proven(rescale: Rescale, sums: Sums, out: Real) -> Work:
+    """Rows of (w, c) are one inner loop: the constants are tiled over w.
+
+    The unit goes into the constants: scaling by a power of two commutes with every rounding.
+    """
+    values, unit = sums.values, np.float32(sums.unit)
+    n, h, w, c = values.shape
+    flat = values.reshape(n, h, w * c)
+    bias, scale = np.tile(rescale.bias / unit, w), np.tile(rescale.scale * unit, w)
     has_bias = bool(bias.any())
     whole_rows = out.strides[2] == c * out.itemsize
-    source, target = sums, out
+    source, target = values, out
     if whole_rows:
         row_strides = (out.strides[0], out.strides[1], out.itemsize)
         source = flat
@@ -154,11 +189,11 @@ def _make_proven(rescale: Rescale, sums: Real, out: Real) -> Work:
     if not rescale.patches:
         return run
     columns = np.array([patch.column for patch in rescale.patches])
-    sums_hit = np.array([patch.acc for patch in rescale.patches], np.float32)
+    sums_hit = np.array([patch.acc for patch in rescale.patches], np.float32) / unit
     codes = np.array([patch.code for patch in rescale.patches], np.float32)
 
     def run_patched() -> None:
-        hits = np.nonzero(sums[..., columns] == sums_hit)
+        hits = np.nonzero(values[..., columns] == sums_hit)
         run()
         if len(hits[0]):
             out[hits[0], hits[1], hits[2], columns[hits[3]]] = codes[hits[3]]

@@ -64,6 +64,7 @@ def _check_descriptor(content: ImageContent, d: Descriptor, index: int) -> None:
     _check_sizes(content, d, where)
     _check_accesses(content, d, where)
     _CHECKS[d.opcode](content, d, where)
+    _check_apart(d, where)
 
 
 def _check_sizes(content: ImageContent, d: Descriptor, where: str) -> None:
@@ -89,11 +90,34 @@ def _check_box(
     strides: tuple[int, int, int],
 ) -> None:
     """Refuse a box of bytes whose far corner lies outside the activation memory."""
-    end = addr + sum((n - 1) * stride for n, stride in zip(extent, strides, strict=True)) + 1
+    end = _span(addr, extent, strides).stop
     if end > content.activation_bytes:
         limit = f"bytes 0..{content.activation_bytes - 1}"
         got = f"{addr}..{end - 1}"
         refuse("NC-E0543", where, f"{name} leaves the activation memory", limit, got)
+
+
+def _span(addr: int, extent: tuple[int, int, int], strides: tuple[int, int, int]) -> range:
+    last = addr + sum((n - 1) * stride for n, stride in zip(extent, strides, strict=True))
+    return range(addr, last + 1)
+
+
+def _check_apart(d: Descriptor, where: str) -> None:
+    """Refuse an output within its own input: hardware writes while it still reads."""
+    extent = (d.in_h, d.in_w, d.in_c)
+    strides = (d.in_row_stride, d.in_pixel_stride, d.in_channel_stride)
+    sources = [_span(d.in_addr, extent, strides)]
+    if d.opcode in (Opcode.ADD, Opcode.MUL):
+        sources.append(_span(d.in2_addr, extent, (d.in2_row_stride, d.in2_pixel_stride, 1)))
+    target = _span(
+        d.out_addr, (d.out_h, d.out_w, d.out_c),
+        (d.out_row_stride, d.out_pixel_stride, d.out_channel_stride),
+    )  # fmt: skip
+    for source in sources:
+        if source.start < target.stop and target.start < source.stop:
+            inside = f"outside bytes {source.start}..{source.stop - 1}"
+            got = f"{target.start}..{target.stop - 1}"
+            refuse("NC-E0543", where, "the output overlaps an input", inside, got)
 
 
 def _check_distinct(

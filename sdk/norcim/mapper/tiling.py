@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Op
 from norcim.ir.lowered import TileShape
-import itertools
 
 
 def max_tile_rows(chip: Chip) -> int:

@@ -66,6 +66,7 @@ class _State:
     q: dict[str, QParams]
     codes: dict[str, Codes]
     notes: list[str] = field(default_factory=list)
+    rescaled: list[str] = field(default_factory=list)
 
 
 def quantise_graph(
@@ -104,6 +105,12 @@ def quantise_graph(
             if last_use[name] == index:
                 state.codes.pop(name, None)
     progress("quantise", len(graph.ops), len(graph.ops))
+    if state.rescaled:
+        state.notes.append(
+            f"{len(state.rescaled)} layer(s) whose own scales are not a power of two apart, as "
+            f"chip {chip.name!r} needs, got new ones from the calibration set: "
+            + ", ".join(state.rescaled)
+        )
     tensors = {n: replace(t, qparams=state.q[n]) for n, t in graph.tensors.items()}
     return QuantGraph(replace(graph, tensors=tensors), tuple(done), tuple(state.notes))
 
@@ -212,10 +219,7 @@ def _conv_shift(state: _State, op: Op) -> QuantOp:
         if float(np.ptp(scale)) == 0:
             result = import_shift(task, op.weight_codes.codes.astype(np.int16), float(scale[0]))
         if result is None:
-            state.notes.append(
-                f"{op.node}: the model's own scales are not a power of two apart, as chip "
-                f"{chip.name!r} needs; new ones were chosen on the calibration set"
-            )
+            state.rescaled.append(op.node)
     if result is None:
         copies = choose_copies(
             op, q_in.scale, state.expected[op.output], chip.converter.gain_lo,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from norcim.emulator import Emulator
 from norcim.errors import NorcimError
+from norcim.image import check_program
 from norcim.image.model import ImageContent
 from norcim.spec.program import Column, Descriptor, Opcode, Port, Rule, Tile
 
@@ -99,3 +102,12 @@ def test_inputs_of_another_shape_are_refused(inputs: list[np.ndarray]) -> None:
     with pytest.raises(NorcimError) as caught:
         Emulator(content).run(inputs)
     assert caught.value.id == "NC-E0904"
+
+
+def test_an_output_within_its_own_input_is_refused() -> None:
+    content = one_tile(Rule.LINEAR, 4, np.ones((4, 2)), np.zeros((0, 2)))
+    step = replace(content.program[0], out_addr=2)
+    with pytest.raises(NorcimError) as caught:
+        check_program(replace(content, program=(step, content.program[1])))
+    assert caught.value.id == "NC-E0543"
+    assert "overlaps an input" in str(caught.value)

@@ -1,0 +1,1 @@
+"""Speed, memory and compile time, as ratios against a baseline measured in the same run."""
