@@ -130,7 +130,7 @@ def parse_options() -> argparse.Namespace:
     )
     add("--teachers", type=int, default=0, help="wide networks to learn from first [0]")
     add("--teacher-steps", type=int, default=3500, help="batches for each teacher [3500]")
-    add("--steps", type=int, default=1600, help="batches for the small network [1600]")
+    add("--steps", type=int, default=2200, help="batches for the small network [2200]")
     add("--fine-tune-steps", type=int, default=200, help="batches under 8-bit rounding [200]")
     add("--threads", type=int, default=2, help="CPU threads [2]")
     return parser.parse_args()
