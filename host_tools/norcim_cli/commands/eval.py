@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("image", metavar="IMAGE")
 @click.option("--data", metavar="FILE", required=True, help="Inputs, and labels as y; .npz.")
-@click.option("--model", metavar="MODEL", help="The ONNX model: adds the error of each layer.")
+@click.option("--model", metavar="MODEL", help="The ONNX model: errors of layers on these inputs.")
 @options.common
 def eval_(image: str, data: str, model: str | None) -> None:
     """Measure accuracy, layer errors and converter saturation.
 
-    Runs on the emulator. With --model every layer is compared with the real values of the model
-    on the same inputs; the error of a layer includes those before it.
+    Runs on the emulator. The error of a layer includes those before it; without --model it is
+    what the compiler measured on its calibration set, with --model every layer is compared with
+    the real values of the model on the same inputs.
     """
     from norcim.analysis.evaluation import measure
     from norcim.frontend import import_onnx
@@ -37,6 +38,8 @@ def eval_(image: str, data: str, model: str | None) -> None:
         console.emit("eval.v1", {**asdict(found), "accuracy": found.accuracy})
         return
     _print(found)
+    if model is None:
+        console.say("layer errors are those of the calibration set; --model measures them here")
 
 
 def _print(found: Evaluation) -> None:

@@ -31,8 +31,8 @@ class LayerResult:
 
     n_conversions, n_saturated  column sums digitised, and those that clipped
     rms_error_lsb  root mean square of the difference to the reference, in steps of the output
-    sqnr_db        power of the reference over power of the difference; None without a reference,
-                   or where one of the two is zero
+    sqnr_db        power of the reference over power of the difference; None where one is zero
+    Without a reference both are what the compiler measured on its calibration set.
     """
 
     index: int
@@ -203,7 +203,10 @@ def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Flo
     meta = _meta_of(content, index)
     codes = (output.view(np.int8) if meta["signed"] else output).astype(np.float32)
     scale = float(meta["scale"])
-    return np.asarray((codes - meta["zero_point"]) * scale, np.float32), scale
+    values = (codes - meta["zero_point"]) * scale
+    # The compiler may have scaled channels against each other: docs/decisions/0012.
+    factor = 2.0 ** (np.array(meta.get("channel_quarters", [0])) / 4)
+    return np.asarray(values / factor, np.float32), scale
 
 
 def _port_values(port: Port, codes: Bytes) -> Floats:
@@ -214,14 +217,18 @@ def _port_values(port: Port, codes: Bytes) -> Floats:
 
 def _layer_result(content: ImageContent, index: int, total: _Sums) -> LayerResult:
     step = content.program[index]
-    compared = total.n_values > 0
-    ratio = total.signal > 0 and total.error > 0
+    meta = _meta_of(content, index)
+    rms, sqnr = meta.get("rms_error_lsb"), meta.get("sqnr_db")
+    if total.n_values > 0:
+        rms = math.sqrt(total.error / total.n_values)
+        ratio = total.signal > 0 and total.error > 0
+        sqnr = 10 * math.log10(total.signal / total.error) if ratio else None
     return LayerResult(
         index=index,
         name=layer_name(content, step.layer),
         opcode=Opcode(step.opcode).name,
         n_conversions=total.n_conversions,
         n_saturated=total.n_saturated,
-        rms_error_lsb=math.sqrt(total.error / total.n_values) if compared else None,
-        sqnr_db=10 * math.log10(total.signal / total.error) if ratio else None,
+        rms_error_lsb=rms,
+        sqnr_db=sqnr,
     )

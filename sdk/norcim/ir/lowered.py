@@ -82,12 +82,27 @@ class QuantOp:
 
 
 @dataclass(frozen=True)
+class LayerError:
+    """A layer against the real one on the calibration set.
+
+    rms_lsb  in steps of the output; sqnr_db None where signal or error is zero
+    """
+
+    rms_lsb: float
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True)
 class QuantGraph:
     """A graph whose tensors all have quantisation parameters, and its operations in integers.
 
-    notes  what the quantiser did that a user should know, one line each
+    notes     what the quantiser did that a user should know, one line each
+    quarters  for tensors whose channels were scaled by 2^(quarters / 4): the quarters, by channel
+    errors    by tensor
     """
 
     graph: Graph
     ops: tuple[QuantOp, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    quarters: Mapping[str, tuple[int, ...]]
+    errors: Mapping[str, LayerError]

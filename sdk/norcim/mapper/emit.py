@@ -124,19 +124,23 @@ def _base(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:
 
 
 def _append(s: _Sections, op: QuantOp, d: Descriptor) -> None:
-    q = s.q(op.op.output)
+    tensor = op.op.output
+    q, error = s.q(tensor), s.quant.errors[tensor]
     s.program.append(d)
-    s.layers.append(
-        {
-            "name": op.op.node,
-            "kind": op.op.kind,
-            "tensor": op.op.output,
-            "shape": list(s.shape(op.op.output)),
-            "scale": q.scale,
-            "zero_point": q.zero_point,
-            "signed": q.signed,
-        }
-    )
+    entry = {
+        "name": op.op.node,
+        "kind": op.op.kind,
+        "tensor": tensor,
+        "shape": list(s.shape(tensor)),
+        "scale": q.scale,
+        "zero_point": q.zero_point,
+        "signed": q.signed,
+        "rms_error_lsb": round(error.rms_lsb, 2),
+        "sqnr_db": None if error.sqnr_db is None else round(error.sqnr_db, 1),
+    }
+    if tensor in s.quant.quarters:
+        entry["channel_quarters"] = list(s.quant.quarters[tensor])
+    s.layers.append(entry)
 
 
 def _windowed(d: Descriptor, op: QuantOp, kernel: Sequence[int]) -> Descriptor:

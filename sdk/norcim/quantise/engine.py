@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from norcim.chips.model import Chip
-from norcim.errors import NorcimError
+from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Floats, Graph, Op, QParams, Tensor
-from norcim.ir.lowered import QuantGraph, QuantOp, TileShape
+from norcim.ir.lowered import LayerError, QuantGraph, QuantOp, TileShape
 from norcim.quantise import simple_ops
 from norcim.quantise.conv_plan import (
     ConvTask,
@@ -29,7 +29,7 @@ from norcim.quantise.conv_plan import (
 from norcim.quantise.equalise import equalise
 from norcim.quantise.requantise_search import search_requantise
 from norcim.quantise.rows import sample_positions
-from norcim.quantise.scales import activation_qparams, quantise, weight_codes
+from norcim.quantise.scales import activation_qparams, quantise, sample, weight_codes
 from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
 from norcim.spec.program import Encoding, Rule, Stage
 
@@ -86,10 +86,12 @@ def quantise_graph(
     Returns the graph with parameters on every tensor.
     """
     expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
+    quarters: dict[str, tuple[int, ...]] = {}
     if not _has_qparams(graph):
-        graph = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
+        graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
     state = _State(chip, graph, layout, expected, {}, {})
+    errors: dict[str, LayerError] = {}
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
         state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])
@@ -101,6 +103,8 @@ def quantise_graph(
             done.append(_conv(state, op))
         else:
             done.append(simple_ops.quantise_op(op, state.q, state.codes, expected, graph, chip))
+        output = op.output
+        errors[output] = _layer_error(state.codes[output], state.q[output], expected[output])
         for name in op.inputs:
             if last_use[name] == index:
                 state.codes.pop(name, None)
@@ -112,7 +116,17 @@ def quantise_graph(
             + ", ".join(state.rescaled)
         )
     tensors = {n: replace(t, qparams=state.q[n]) for n, t in graph.tensors.items()}
-    return QuantGraph(replace(graph, tensors=tensors), tuple(done), tuple(state.notes))
+    quantised = replace(graph, tensors=tensors)
+    return QuantGraph(quantised, tuple(done), tuple(state.notes), quarters, errors)
+
+
+def _layer_error(codes: Codes, q: QParams, expected: Floats) -> LayerError:
+    """How far a layer is from the real one on the calibration set, errors before it included."""
+    steps = (sample(expected) / q.scale) + q.zero_point
+    difference = sample(codes) - steps
+    noise, signal = float((difference**2).mean()), float(((steps - q.zero_point) ** 2).mean())
+    ratio = 10 * math.log10(signal / noise) if noise > 0 and signal > 0 else None
+    return LayerError(math.sqrt(noise), ratio)
 
 
 def needs_calibration(graph: Graph, chip: Chip) -> bool:
@@ -259,4 +273,5 @@ def require_calibration(graph: Graph, chip: Chip) -> NorcimError:
         where=graph.name,
         why="activation ranges and converter gains are chosen on them",
         fix="pass --calibration FILE.npz with about 100 representative inputs",
+        exit_code=EXIT_USAGE,
     )

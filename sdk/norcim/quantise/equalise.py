@@ -22,7 +22,7 @@ Real = npt.NDArray[np.float64]
 _EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _CODES = 255
 _WEIGHT_LIMIT = 127
-_LARGEST_SCALE = 64.0
+_LARGEST_QUARTERS = 24  # a scale of 2^6
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,17 @@ class _Pair:
     power: Real  # mean square of every channel between, (c,)
 
 
-def equalise(graph: Graph, observed: Mapping[str, Floats], per_column: bool) -> Graph:
+def equalise(
+    graph: Graph, observed: Mapping[str, Floats], per_column: bool
+) -> tuple[Graph, dict[str, tuple[int, ...]]]:
     """Scale channels wherever that lowers the predicted quantisation noise.
 
     observed    real values of every tensor on the calibration set, (n, h, w, c)
     per_column  weights have a scale per output channel, else one per layer
-    Returns an equivalent graph; a model that brings its own parameters is left as it is.
+    Returns an equivalent graph, and for every tensor that was scaled the quarter octaves of its
+    channels: r_c = 2^(quarters / 4). A model that brings its own parameters is left as it is.
     """
+    scaled: dict[str, tuple[int, ...]] = {}
     ops = {op.output: op for op in graph.ops}
     for name in [op.output for op in graph.ops]:
         second = _only_reader(graph, ops, name)
@@ -50,9 +54,16 @@ def equalise(graph: Graph, observed: Mapping[str, Floats], per_column: bool) -> 
             continue
         first = ops[name]
         pair = _observe(first, second, observed)
-        scale = _best_scale(pair, per_column)
-        ops[name], ops[second.output] = _scaled(first, second, scale)
-    return replace(graph, ops=tuple(ops[op.output] for op in graph.ops))
+        quarters = _best_quarters(pair, per_column)
+        if quarters.any():
+            scaled[name] = tuple(int(q) for q in quarters)
+            ops[name], ops[second.output] = _scaled(first, second, channel_scale(quarters))
+    return replace(graph, ops=tuple(ops[op.output] for op in graph.ops)), scaled
+
+
+def channel_scale(quarters: npt.ArrayLike) -> Real:
+    """Scales of channels from quarter octaves."""
+    return np.asarray(2.0 ** (np.asarray(quarters, np.float64) / 4))
 
 
 def _only_reader(graph: Graph, ops: Mapping[str, Op], name: str) -> Op | None:
@@ -128,15 +139,15 @@ def _noise(pair: _Pair, scale: Real, per_column: bool) -> float:
     return float(through + own_b)
 
 
-def _best_scale(pair: _Pair, per_column: bool) -> Real:
-    """r = (typical peak / peak)^exponent, with the exponent of the least predicted noise."""
+def _best_quarters(pair: _Pair, per_column: bool) -> npt.NDArray[np.int64]:
+    """Quarter octaves of r = (typical peak / peak)^exponent for the best of a few exponents."""
     alive = pair.peak > 0
-    ratio = np.ones_like(pair.peak)
+    octaves = np.zeros_like(pair.peak)
     if alive.any():
-        ratio[alive] = np.median(pair.peak[alive]) / pair.peak[alive]
-    ratio = np.clip(ratio, 1 / _LARGEST_SCALE, _LARGEST_SCALE)
-    trials = [ratio**exponent for exponent in _EXPONENTS]
-    return min(trials, key=lambda scale: _noise(pair, scale, per_column))
+        octaves[alive] = np.log2(np.median(pair.peak[alive]) / pair.peak[alive])
+    limit = _LARGEST_QUARTERS
+    trials = [np.clip(np.rint(4 * octaves * e), -limit, limit).astype(int) for e in _EXPONENTS]
+    return min(trials, key=lambda quarters: _noise(pair, channel_scale(quarters), per_column))
 
 
 def _scaled(first: Op, second: Op, scale: Real) -> tuple[Op, Op]:

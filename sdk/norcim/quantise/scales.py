@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,7 @@ _SHRINK = np.linspace(0.4, 1.0, 31)
 _MAX_VALUES = 65536
 
 
-def sample(values: Floats, limit: int = _MAX_VALUES) -> Real:
+def sample(values: npt.NDArray[Any], limit: int = _MAX_VALUES) -> Real:
     """At most `limit` values, taken at equal distances: deterministic, in float64."""
     flat = values.reshape(-1)
     step = -(-flat.size // limit)

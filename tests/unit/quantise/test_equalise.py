@@ -36,7 +36,7 @@ def test_the_network_stays_the_same_and_ranges_come_closer(groups: int, per_colu
     graph = two_convs(groups, (0.0, math.inf))
     x = {"x": np.random.default_rng(0).normal(size=(20, 5, 4, 4)).astype(np.float32)}
     before = evaluate(graph, x)
-    level = equalise(graph, before, per_column)
+    level, quarters = equalise(graph, before, per_column)
     after = evaluate(level, x)
     assert np.allclose(before["y"], after["y"], rtol=1e-4, atol=1e-4)
 
@@ -45,10 +45,14 @@ def test_the_network_stays_the_same_and_ranges_come_closer(groups: int, per_colu
         return float(peaks.max() / peaks.min())
 
     assert spread(after["t"]) < 0.5 * spread(before["t"])
+    factor = 2.0 ** (np.array(quarters["t"]) / 4)
+    assert np.allclose(after["t"], before["t"] * factor, rtol=1e-5)
 
 
 @pytest.mark.parametrize("clamp", [(0.0, 6.0), (-1.0, 1.0)])
 def test_a_clamp_that_scaling_would_move_is_left_alone(clamp: tuple[float, float]) -> None:
     graph = two_convs(1, clamp)
     x = {"x": np.ones((2, 5, 4, 4), np.float32)}
-    assert equalise(graph, evaluate(graph, x), True).ops == graph.ops
+    level, quarters = equalise(graph, evaluate(graph, x), True)
+    assert level.ops == graph.ops
+    assert not quarters
