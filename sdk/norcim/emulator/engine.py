@@ -18,8 +18,9 @@ from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
 from norcim.spec.program import Opcode, Port
 
-CHUNKS = (16, 8, 4, 2, 1)
-"""Batch sizes that a plan is bound to: 16 samples keep the arrays of small networks in cache."""
+CHUNKS = (32, 16, 8, 4, 2, 1)
+"""Batch sizes that a plan is bound to. With 32 samples an operation takes long enough that two
+threads hardly wait for the interpreter's lock, and the arrays of small networks stay in cache."""
 
 CHUNK_BYTES = 64 << 20
 """Working memory of one bound batch; large networks run in smaller chunks."""
