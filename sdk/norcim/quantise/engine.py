@@ -65,6 +65,7 @@ class _State:
     expected: Mapping[str, Floats]
     q: dict[str, QParams]
     codes: dict[str, Codes]
+    tied: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rescaled: list[str] = field(default_factory=list)
 
@@ -90,7 +91,8 @@ def quantise_graph(
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
-    state = _State(chip, graph, layout, expected, {}, {})
+    tied = _tied_operands(graph) if chip.stage == Stage.SHIFT else {}
+    state = _State(chip, graph, layout, expected, {}, {}, tied)
     errors: dict[str, LayerError] = {}
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
@@ -127,6 +129,19 @@ def _layer_error(codes: Codes, q: QParams, expected: Floats) -> LayerError:
     noise, signal = float((difference**2).mean()), float(((steps - q.zero_point) ** 2).mean())
     ratio = 10 * math.log10(signal / noise) if noise > 0 and signal > 0 else None
     return LayerError(math.sqrt(noise), ratio)
+
+
+def _tied_operands(graph: Graph) -> dict[str, str]:
+    """For the operand of every add that a convolution makes last: the other operand."""
+    made_by = {op.output: index for index, op in enumerate(graph.ops)}
+    tied = {}
+    for op in graph.ops:
+        if op.kind != "add":
+            continue
+        first, last = sorted(op.inputs, key=lambda name: made_by.get(name, -1))
+        if first != last and last in made_by and graph.ops[made_by[last]].kind == "conv":
+            tied[last] = first
+    return tied
 
 
 def needs_calibration(graph: Graph, chip: Chip) -> bool:
@@ -240,7 +255,8 @@ def _conv_shift(state: _State, op: Op) -> QuantOp:
             max(1, layout.copies_of(op) // (2 if encoding == Encoding.PN else 1)),
         )  # fmt: skip
         task = _task(state, op, encoding, copies) if copies > 1 else task
-        result = search_shift(task)
+        other = state.tied.get(op.output, "")
+        result = search_shift(task, state.q[other].scale if other in state.q else None)
     q = result.q_out
     if result.clamp[0] >= 0 and q.zero_point == 0:
         q = QParams(q.scale, 0, False)

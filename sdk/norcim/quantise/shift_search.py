@@ -31,6 +31,8 @@ from norcim.spec.program import BIAS_DRIVE, Stage
 _CELL_LIMIT = 127
 _SEARCH_POSITIONS = 2048
 _SHRINK = (1.0, 0.9, 0.8, 0.7)
+_TIED_OCTAVES = range(-6, 7)
+_FINEST_TIED = 4  # a tied weight scale may waste up to this factor beyond the free ones
 _GROW = (1.0, 1.15, 1.3, 1.5, 1.7, 2.0)
 
 
@@ -51,15 +53,19 @@ class _Trial:
     zero_point: int
 
 
-def search_shift(task: ConvTask) -> ShiftResult:
-    """Search divisor, weight scale and zero point."""
+def search_shift(task: ConvTask, tied_scale: float | None = None) -> ShiftResult:
+    """Search divisor, weight scale and zero point.
+
+    tied_scale  if given, the output scale must be a power of two times it: the other operand of
+                an add, on a chip that can only shift
+    """
     assert task.op.weight is not None
     real = task.op.weight.astype(np.float64)
     peak = float(np.abs(real).max()) or 1.0
     lo_real, hi_real = _real_range(task)
     small = _subsample(task)
     best: tuple[float, _Trial] | None = None
-    trials = _trials(task, peak, lo_real, hi_real)
+    trials = _trials(task, peak, (lo_real, hi_real), tied_scale)
     for scale in sorted({trial.weight_scale for trial in trials}):
         weight = _codes(real, scale, task.copies)
         acc = [tile_sums(small.sampled.taps, weight, task.groups, tile) for tile in task.tiles]
@@ -84,14 +90,20 @@ def _subsample(task: ConvTask) -> ConvTask:
     return replace(task, sampled=sampled)
 
 
-def _trials(task: ConvTask, peak: float, lo: float, hi: float) -> list[_Trial]:
+def _trials(
+    task: ConvTask, peak: float, span: tuple[float, float], tied_scale: float | None
+) -> list[_Trial]:
     """Candidates whose 256 codes span between 45 % and 300 % of the real range."""
     converter = task.chip.converter
     limit = _CELL_LIMIT * task.copies
+    lo, hi = span
     found = []
     for gain in range(converter.gain_lo, converter.gain_hi + 1):
         step = 2.0**gain * task.q_in.scale
         scales = [peak / limit * f for f in (*_SHRINK, *_GROW[1:])]
+        if tied_scale is not None:
+            tied = [tied_scale * 2.0**n / step for n in _TIED_OCTAVES]
+            scales = [s for s in tied if min(scales) <= s <= _FINEST_TIED * max(scales)]
         for weight_scale in scales:
             scale = step * weight_scale
             if not 0.45 * (hi - lo) <= 255 * scale <= 3 * (hi - lo):

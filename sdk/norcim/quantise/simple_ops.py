@@ -80,7 +80,7 @@ def _add(
     q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
     if chip.stage == Stage.SHIFT:
         q_out, exponents = _power_of_two_scales(q, q_out)
-        k = 15
+        k = 15 - max(0, *exponents)
         pair = tuple(1 << (k + e) for e in exponents)
     else:
         pair, k = arith.encode_shared_shift((q[0].scale / q_out.scale, q[1].scale / q_out.scale))
@@ -92,12 +92,12 @@ def _add(
 
 
 def _power_of_two_scales(q: list[QParams], q_out: QParams) -> tuple[QParams, list[int]]:
-    """An output scale for a chip that only shifts: operands within a factor sqrt(2) are rounded.
+    """An output scale for a chip that only shifts, and the operands' octaves above it.
 
-    The quantiser ties the scales of an add's operands, so rounding is the exception.
+    The quantiser ties the scales of an add's operands; where it can't, they are rounded here.
     """
     scale = q[0].scale * 2.0 ** math.ceil(math.log2(q_out.scale / q[0].scale) - 0.1)
-    exponents = [max(-15, min(0, round(math.log2(item.scale / scale)))) for item in q]
+    exponents = [max(-8, min(8, round(math.log2(item.scale / scale)))) for item in q]
     base = -128 if q_out.signed else 0
     real_lo = q_out.scale * (q_out.lo - q_out.zero_point)
     zero_point = int(np.clip(round(base - real_lo / scale), q_out.lo, q_out.hi))

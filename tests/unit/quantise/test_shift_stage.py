@@ -124,3 +124,23 @@ def test_copies_add_up_to_the_weight() -> None:
     cells = spread_copies(weights, 3, -128, 127)
     assert cells.astype(int).sum(axis=0).tolist() == weights.tolist()
     assert np.ptp(cells.astype(int), axis=0).max() <= 1
+
+
+@pytest.mark.parametrize("ratio", [0.19, 1.0, 1.4, 6.3])
+def test_the_operands_of_an_add_are_a_power_of_two_apart(ratio: float) -> None:
+    rng = np.random.default_rng(4)
+    first = linear(rng.normal(size=(60, 16)), relu=True).ops[0]
+    second = linear(ratio * rng.normal(size=(60, 16)), relu=False).ops[0]
+    ops = (
+        Op("conv", "a", ("x",), "a", first.attrs, first.weight),
+        Op("conv", "b", ("x",), "b", second.attrs, second.weight),
+        Op("add", "sum", ("a", "b"), "y", {"clamp": (0.0, np.inf)}),
+    )
+    shapes = {"x": (1, 1, 60), "a": (1, 1, 16), "b": (1, 1, 16), "y": (1, 1, 16)}
+    tensors = {name: Tensor(name, shape) for name, shape in shapes.items()}
+    graph = Graph("g", (Port("x", (60,), (0,)),), (Port("y", (16,), (0,)),), tensors, ops)
+    x = rng.uniform(0, 2, (200, 1, 1, 60)).astype(np.float32)
+    content = compiled(graph, x)
+    step = content.program[2]
+    assert {step.multiplier_a.bit_count(), step.multiplier_b.bit_count()} == {1}
+    assert snr_db(graph, content, x) > 27
