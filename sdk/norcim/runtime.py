@@ -23,6 +23,7 @@ from norcim.ir.graph import Port as GraphPort
 from norcim.ir.layout import from_tensor, to_tensor
 from norcim.mapper import (
     check_support,
+    choose_group_limit,
     emit,
     free_bias_rows,
     graph_blocks,
@@ -66,16 +67,12 @@ def compile_model(
     progress("check fit", 0, 1)
     check_support(graph, chip)
     data, integer = _calibration(graph, chip, calibration)
-    quant = quantise_graph(
-        graph, chip, _layout(graph, chip), data, integer_inputs=integer, progress=progress
-    )
-    progress("map", 0, 1)
     meta = {
         "name": name or graph.name or Path(path).stem,
         "compiler": f"norcim {norcim.__version__}",
         **(meta_extra or {}),
     }
-    content = emit(quant, chip, plan_memory(quant.graph, chip), meta)
+    content = _quantise_and_map(graph, chip, data, integer, meta, progress)
     check_program(content)
     check_placement(content, chip)
     _check_memories(content, chip)
@@ -99,12 +96,51 @@ def _check_memories(content: ImageContent, chip: Chip) -> None:
         )
 
 
-def _layout(graph: Graph, chip: Chip) -> Layout:
+def _quantise_and_map(
+    graph: Graph, chip: Chip, data: Mapping[str, npt.NDArray[np.float32]], integer: bool,
+    meta: dict[str, Any], progress: Progress,
+) -> ImageContent:  # fmt: skip
+    """Quantise with all that the chip offers; if the result does not fit, with less of it.
+
+    First every tile may use all bias rows, then each gets its fair share; then block-diagonal
+    tiles become small and copies of wordlines, which layers with few inputs live on, few.
+    """
+    first = choose_group_limit(graph, chip)
+    trials = [
+        (groups, most, bias_rows)
+        for groups, most in ((first, 255), (8, 4), (1, 1))
+        for bias_rows in _bias_shares(graph, chip, groups)
+    ]
+    too_large: set[tuple[int, int]] = set()
+    for groups, most, bias_rows in trials:
+        if (groups, most) in too_large:
+            continue
+        layout = _layout(chip, groups, most, bias_rows)
+        quant = quantise_graph(graph, chip, layout, data, integer_inputs=integer, progress=progress)
+        progress("map", 0, 1)
+        try:
+            return emit(quant, chip, plan_memory(quant.graph, chip), meta)
+        except NorcimError as error:
+            if error.id not in ("NC-E0302", "NC-E0303"):
+                raise
+            refusal = error
+            if error.id == "NC-E0302":
+                too_large.add((groups, most))
+    raise refusal
+
+
+def _bias_shares(graph: Graph, chip: Chip, groups: int) -> list[int]:
+    """All bias rows for every tile, then the share that the plain packing leaves each."""
+    fair = free_bias_rows(graph_blocks(graph, chip, groups), chip)
+    return sorted({chip.arrays.n_bias_rows, fair}, reverse=True)
+
+
+def _layout(chip: Chip, group_limit: int, most: int, bias_rows: int) -> Layout:
     return Layout(
         on_vector_path=lambda op: on_vector_path(op, chip),
-        tile=lambda op, lines: tile_conv(op, chip, lines_per_input=lines),
-        copies_of=lambda op: most_copies(op, chip),
-        bias_rows=free_bias_rows(graph_blocks(graph, chip), chip),
+        tile=lambda op, lines: tile_conv(op, chip, lines_per_input=lines, group_limit=group_limit),
+        copies_of=lambda op: min(most, most_copies(op, chip)),
+        bias_rows=bias_rows,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from norcim.mapper.emit import emit, tile_blocks
-from norcim.mapper.fit import check_support, graph_blocks
+from norcim.mapper.fit import check_support, choose_group_limit, graph_blocks
 from norcim.mapper.memory import plan_memory
 from norcim.mapper.placement import Block, Position, free_bias_rows, place_blocks
 from norcim.mapper.tiling import most_copies, on_vector_path, tile_conv
@@ -12,6 +12,7 @@ __all__ = [
     "Block",
     "Position",
     "check_support",
+    "choose_group_limit",
     "emit",
     "free_bias_rows",
     "graph_blocks",

@@ -41,16 +41,38 @@ def check_support(graph: Graph, chip: Chip) -> None:
             fix="take another chip (`norcim chips`), or replace these operations",
             exit_code=EXIT_UNSUPPORTED,
         )
-    place_blocks(graph_blocks(graph, chip), chip)
+    choose_group_limit(graph, chip)
     plan_memory(graph, chip)
 
 
-def graph_blocks(graph: Graph, chip: Chip) -> list[Block]:
+GROUP_LIMITS = (0, 32, 8, 1)
+
+
+def choose_group_limit(graph: Graph, chip: Chip) -> int:
+    """Most groups in one block-diagonal tile, 0 for as many as fit a region.
+
+    Small tiles leave fewer cells empty, large ones take fewer steps: the largest that fit.
+    Raises NC-E0302 if none fit.
+    """
+    for limit in GROUP_LIMITS:
+        try:
+            place_blocks(graph_blocks(graph, chip, limit), chip)
+        except NorcimError:
+            if limit == GROUP_LIMITS[-1]:
+                raise
+        else:
+            return limit
+    raise AssertionError("the last limit either fits or raises")
+
+
+def graph_blocks(graph: Graph, chip: Chip, group_limit: int) -> list[Block]:
     """The blocks that a graph needs at least (no bias rows, one wordline an input)."""
-    return [block for op in graph.ops if op.kind == "conv" for block in _blocks(op, chip)]
+    convs = [op for op in graph.ops if op.kind == "conv"]
+    return [block for op in convs for block in _blocks(op, chip, group_limit)]
 
 
-def _blocks(op: Op, chip: Chip) -> list[Block]:
+def _blocks(op: Op, chip: Chip, group_limit: int) -> list[Block]:
     if on_vector_path(op, chip):
         return []
-    return [Block(op.node, t.n_rows, t.n_cols, 0) for t in tile_conv(op, chip)]
+    tiles = tile_conv(op, chip, group_limit=group_limit)
+    return [Block(op.node, tile.n_rows, tile.n_cols, 0) for tile in tiles]

@@ -34,6 +34,7 @@ from norcim.quantise.shift_search import choose_copies, import_shift, search_shi
 from norcim.spec.program import Encoding, Rule, Stage
 
 Codes = npt.NDArray[np.int64]
+Floats64 = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 _POSITIONS = 8192
@@ -230,10 +231,20 @@ def _conv_requantise(state: _State, op: Op) -> QuantOp:
         weight, scale = op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
     else:
         assert op.weight is not None
-        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi))
+        finest = _finest_scale(task.bias, q_in.scale, q_out.scale)
+        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), finest)
     clamp = clamp_codes(task.clamp, q_out)
     conv = search_requantise(task, weight, scale, q_out, clamp)
     return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
+
+
+def _finest_scale(bias: Floats64, in_scale: float, out_scale: float) -> Floats64:
+    """Smallest useful weight scale of every channel, float64 (c_out,).
+
+    Folding batch normalisation into a dead channel leaves weights of 1e-20 beside a plain bias;
+    steps below 2^-20 of an output step would only drive the integer bias out of 32 bits.
+    """
+    return np.maximum(np.abs(bias) / 2.0**22, out_scale / 2.0**20) / in_scale
 
 
 def _conv_shift(state: _State, op: Op) -> QuantOp:

@@ -117,12 +117,15 @@ def _columns(
     pairs = [arith.encode_multiplier(float(u) * lsb / q_out.scale) for u in unit]
     multiplier = np.array([m for m, _ in pairs], np.int64)
     shift = np.array([k for _, k in pairs], np.int64)
-    bias = np.rint((offset - pushed) / lsb).astype(np.int64)
+    limit, step = _sum_limit(weight, tiles, task)
+    # Sum and bias together hold 32 bits whatever the cells are; beyond, the output clips anyway.
+    reach = max(int(limit.max()), 383 * 128 * weight[..., 0].size)
+    room = (1 << 31) - 1 - reach
+    bias = np.clip(np.rint((offset - pushed) / lsb), -room, room).astype(np.int64)
     vector = None if tiles else weight.reshape(*weight.shape[:2], c_out).astype(np.int8)
     conv = QuantConv(task.encoding, tiles, Stage.REQUANTISE, bias, multiplier, shift, vector)
     if task.correct_bias:
-        conv = _correct(task, weight, conv, unit * lsb, q_out, clamp)
-    limit, step = _sum_limit(weight, tiles, task)
+        conv = _correct(task, weight, conv, unit * lsb, room, q_out, clamp)
     m = friendly_multipliers(conv.bias, multiplier, shift, q_out.zero_point, *clamp, limit, step)
     return replace(conv, multiplier=m)
 
@@ -139,7 +142,7 @@ def _sum_limit(weight: Weights, tiles: tuple[QuantTile, ...], task: ConvTask) ->
 
 
 def _correct(
-    task: ConvTask, weight: Weights, conv: QuantConv, lsb_real: Real, q_out: QParams,
+    task: ConvTask, weight: Weights, conv: QuantConv, lsb_real: Real, room: int, q_out: QParams,
     clamp: tuple[int, int],
 ) -> QuantConv:  # fmt: skip
     """Take the mean error of each channel out of its bias where that lowers the squared error."""
@@ -157,7 +160,8 @@ def _correct(
 
     error = errors(bias)
     for _ in range(3):
-        moved = bias - np.rint(error.mean(axis=0) / lsb_real).astype(np.int64)
+        step = np.rint(error.mean(axis=0) / lsb_real)
+        moved = np.clip(bias - step, -room, room).astype(np.int64)
         trial = errors(moved)
         better = (trial**2).mean(axis=0) < (error**2).mean(axis=0)
         if not better.any():

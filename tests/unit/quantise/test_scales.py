@@ -37,7 +37,7 @@ def test_rounding_is_half_to_even_as_in_onnx() -> None:
 def test_weights_have_a_scale_per_channel_and_silent_channels_survive() -> None:
     weight = np.zeros((1, 1, 3, 2), np.float32)
     weight[0, 0, :, 0] = [0.5, -1.0, 0.25]
-    codes, scale = weight_codes(weight, 127)
+    codes, scale = weight_codes(weight, 127, np.zeros(2))
     assert codes[0, 0, :, 1].tolist() == [0, 0, 0]
     assert np.abs(codes[..., 0] * scale[0] - weight[..., 0]).max() <= scale[0] / 2
 

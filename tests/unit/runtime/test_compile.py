@@ -77,3 +77,29 @@ def test_progress_ends_where_it_says(features: np.ndarray) -> None:
     )
     assert all(0 <= done <= total for _, done, total in seen)
     assert any(done == total > 1 for _, done, total in seen)
+
+
+def test_a_dead_channel_with_a_bias_compiles(tmp_path: Path) -> None:
+    # Folding batch normalisation into a dead channel leaves weights of 1e-20 and a plain bias.
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(8, 4)).astype(np.float32)
+    weight[:, 1] *= 1e-20
+    bias = np.array([0.1, 1.5, -0.2, 0.0], np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        "dead",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    save(model, tmp_path / "dead.onnx")
+    x = rng.normal(size=(50, 8)).astype(np.float32)
+    for chip in CHIPS:
+        content = compile_model(tmp_path / "dead.onnx", load_chip(chip), {"x": x})
+        [y] = decode_outputs(
+            content, Emulator(content).run(encode_inputs(content, {"x": x}))
+        ).values()
+        assert np.abs(y[:, 1] - 1.5).max() < 0.2, chip
