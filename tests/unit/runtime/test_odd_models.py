@@ -1,0 +1,65 @@
+"""Small models with a property that an integer chip finds hard: the answers stay right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from onnx.helper import make_node
+
+from norcim.chips import load_chip
+from norcim.emulator import Emulator
+from norcim.runtime import compile_model, decode_outputs, encode_inputs
+from tests.unit.frontend.conftest import build, run_reference
+
+CHIPS = ("digital", "nor1", "wtm2101")
+
+
+def answers(
+    model: onnx.ModelProto, chip: str, x: np.ndarray, folder: Path
+) -> dict[str, np.ndarray]:
+    path = folder / "model.onnx"
+    onnx.save(model, path)
+    content = compile_model(path, load_chip(chip), {"x": x})
+    return decode_outputs(content, Emulator(content).run(encode_inputs(content, {"x": x})))
+
+
+def sqnr_db(expected: np.ndarray, got: np.ndarray) -> float:
+    error = ((expected.astype(np.float64) - got) ** 2).sum()
+    return float(10 * np.log10((expected.astype(np.float64) ** 2).sum() / max(error, 1e-30)))
+
+
+def check(
+    model: onnx.ModelProto, chip: str, x: np.ndarray, folder: Path, least_db: float = 25.0
+) -> None:
+    found = answers(model, chip, x, folder)
+    for expected, got in zip(run_reference(model, {"x": x}), found.values(), strict=True):
+        assert got.shape == expected.shape
+        assert sqnr_db(expected, got) > least_db
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_outputs_bear_the_models_names_even_if_they_share_a_tensor(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [
+        make_node("Conv", ["x", "w"], ["a"], kernel_shape=[1, 1]),
+        make_node("Transpose", ["a"], ["b"], perm=[0, 2, 3, 1]),
+        make_node("Flatten", ["b"], ["c"]),
+    ]
+    weight = rng.standard_normal((5, 2, 1, 1))
+    model = build(nodes, {"x": (2, 3, 3)}, {"w": weight}, outputs=("a", "b", "c"))
+    found = answers(
+        model, "digital", rng.standard_normal((8, 2, 3, 3)).astype(np.float32), tmp_path
+    )
+    assert {name: array.shape for name, array in found.items()} == {
+        "a": (8, 5, 3, 3), "b": (8, 3, 3, 5), "c": (8, 45),
+    }  # fmt: skip
+    assert np.array_equal(found["a"].transpose(0, 2, 3, 1), found["b"])
