@@ -37,6 +37,7 @@ Codes = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
 _POSITIONS = 8192
+_BIAS_LIMIT = 1 << 24  # of a digital bias, in steps of a column's sum: 32 bits with its fractions
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ def _conv_requantise(state: _State, op: Op) -> QuantOp:
         weight, scale = op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
     else:
         assert op.weight is not None
-        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi))
+        least = np.abs(task.bias) / (q_in.scale * _BIAS_LIMIT)
+        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), least)
     clamp = clamp_codes(task.clamp, q_out)
     conv = search_requantise(task, weight, scale, q_out, clamp)
     return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)

@@ -63,3 +63,15 @@ def test_outputs_bear_the_models_names_even_if_they_share_a_tensor(
         "a": (8, 5, 3, 3), "b": (8, 3, 3, 5), "c": (8, 45),
     }  # fmt: skip
     assert np.array_equal(found["a"].transpose(0, 2, 3, 1), found["b"])
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_channel_whose_weights_vanish_beside_its_bias(
+    chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    weight = rng.standard_normal((8, 6))
+    weight[2] *= 1e-30
+    weight[3] = 0
+    nodes = [make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)]
+    model = build(nodes, {"x": (6,)}, {"w": weight, "b": rng.uniform(1, 4, 8)})
+    check(model, chip, rng.standard_normal((40, 6)).astype(np.float32), tmp_path)
