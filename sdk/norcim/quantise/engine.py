@@ -164,9 +164,12 @@ def _encoding(q_in: QParams, chip: Chip) -> Encoding:
     return Encoding.OFFSET
 
 
-def _needs_pn(op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int) -> bool:
+def _needs_pn(
+    op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int, copies: int
+) -> bool:
     """Whether the zero-point correction of a layer is out of the bias rows' reach.
 
+    copies  wordlines that carry the same input: the correction grows with their number
     Only where nothing digital can correct after the converter: the `shift` stage. Half of the
     reach is kept for the bias and the output zero point.
     """
@@ -179,7 +182,7 @@ def _needs_pn(op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: 
     else:
         codes = op.weight.astype(np.float64) * (127 / (float(np.abs(op.weight).max()) or 1.0))
     sums = np.abs(codes.reshape(-1, codes.shape[-1]).sum(axis=0)).max()
-    return bool(sums * zero / 128 > 64 * bias_rows)
+    return bool(copies * sums * zero / 128 > 64 * bias_rows)
 
 
 def _conv(state: _State, op: Op) -> QuantOp:
@@ -226,7 +229,7 @@ def _conv_requantise(state: _State, op: Op) -> QuantOp:
 def _conv_shift(state: _State, op: Op) -> QuantOp:
     q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
     encoding = _encoding(q_in, chip)
-    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows):
+    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, 1):
         encoding = Encoding.PN
     task = _task(state, op, encoding, 1)
     result = None
@@ -237,11 +240,16 @@ def _conv_shift(state: _State, op: Op) -> QuantOp:
         if result is None:
             state.rescaled.append(op.node)
     if result is None:
+        most = layout.copies_of(op)
         copies = choose_copies(
-            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo,
-            max(1, layout.copies_of(op) // (2 if encoding == Encoding.PN else 1)),
-        )  # fmt: skip
-        task = _task(state, op, encoding, copies) if copies > 1 else task
+            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo, most
+        )
+        if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, copies):
+            encoding = Encoding.PN
+        if encoding == Encoding.PN:
+            copies = min(copies, max(1, most // 2))
+        if (encoding, copies) != (task.encoding, task.copies):
+            task = _task(state, op, encoding, copies)
         result = search_shift(task)
     q = result.q_out
     if result.clamp[0] >= 0 and q.zero_point == 0:

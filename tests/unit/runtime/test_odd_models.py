@@ -75,3 +75,30 @@ def test_a_channel_whose_weights_vanish_beside_its_bias(
     nodes = [make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)]
     model = build(nodes, {"x": (6,)}, {"w": weight, "b": rng.uniform(1, 4, 8)})
     check(model, chip, rng.standard_normal((40, 6)).astype(np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_layer_whose_bias_is_far_larger_than_its_weights(
+    chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    constants = {"w": 0.01 * rng.standard_normal((9, 20)), "b": rng.uniform(-2, 2, 9)}
+    model = build([make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)], {"x": (20,)}, constants)
+    check(model, chip, rng.standard_normal((40, 20)).astype(np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_constant_negative_input_of_a_long_layer(
+    chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [make_node("MatMul", ["x", "w"], ["y"])]
+    model = build(nodes, {"x": (800,)}, {"w": rng.uniform(0.9, 1, (800, 4))})
+    check(model, chip, np.full((4, 800), -5, np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_few_inputs_around_a_zero_point_in_the_middle(
+    chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [make_node("Conv", ["x", "w"], ["y"], kernel_shape=[2], group=5)]
+    model = build(nodes, {"x": (5, 12)}, {"w": np.abs(rng.standard_normal((5, 1, 2)))})
+    check(model, chip, rng.standard_normal((40, 5, 12)).astype(np.float32), tmp_path)
