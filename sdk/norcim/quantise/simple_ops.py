@@ -80,8 +80,8 @@ def _add(
     q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
     if chip.stage == Stage.SHIFT:
         q_out, exponents = _power_of_two_scales(q, q_out)
-        k = 15
-        pair = tuple(1 << (k + e) for e in exponents)
+        k = 15 - max(0, *exponents)
+        pair = tuple(1 << (k + e) if k + e >= 0 else 0 for e in exponents)
     else:
         pair, k = arith.encode_shared_shift((q[0].scale / q_out.scale, q[1].scale / q_out.scale))
     bounds = _clamp(clamp, q_out)
@@ -92,12 +92,12 @@ def _add(
 
 
 def _power_of_two_scales(q: list[QParams], q_out: QParams) -> tuple[QParams, list[int]]:
-    """An output scale for a chip that only shifts: operands within a factor sqrt(2) are rounded.
+    """An output scale for a chip that only shifts, and the operands' exponents of two in it.
 
-    The quantiser ties the scales of an add's operands, so rounding is the exception.
+    The operands' scales are a power of two apart: the engine levels them.
     """
     scale = q[0].scale * 2.0 ** math.ceil(math.log2(q_out.scale / q[0].scale) - 0.1)
-    exponents = [max(-15, min(0, round(math.log2(item.scale / scale)))) for item in q]
+    exponents = [min(14, round(math.log2(item.scale / scale))) for item in q]
     base = -128 if q_out.signed else 0
     real_lo = q_out.scale * (q_out.lo - q_out.zero_point)
     zero_point = int(np.clip(round(base - real_lo / scale), q_out.lo, q_out.hi))

@@ -102,3 +102,72 @@ def test_few_inputs_around_a_zero_point_in_the_middle(
     nodes = [make_node("Conv", ["x", "w"], ["y"], kernel_shape=[2], group=5)]
     model = build(nodes, {"x": (5, 12)}, {"w": np.abs(rng.standard_normal((5, 1, 2)))})
     check(model, chip, rng.standard_normal((40, 5, 12)).astype(np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("gain", [0.07, 1.0, 13.0])
+def test_a_residual_of_any_scale(
+    gain: float, chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [
+        make_node("Gemm", ["x", "w"], ["a"], transB=1),
+        make_node("Add", ["a", "x"], ["s"]),
+        make_node("Relu", ["s"], ["y"]),
+    ]
+    model = build(nodes, {"x": (30,)}, {"w": gain * rng.standard_normal((30, 30)) / 5})
+    check(model, chip, rng.standard_normal((60, 30)).astype(np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_operands_that_cancel(chip: str, rng: np.random.Generator, tmp_path: Path) -> None:
+    nodes = [
+        make_node("Gemm", ["x", "w"], ["a"], transB=1),
+        make_node("Add", ["a", "x"], ["y"]),
+    ]
+    weight = -np.eye(20) + 0.3 * rng.standard_normal((20, 20)) / np.sqrt(20)
+    model = build(nodes, {"x": (20,)}, {"w": weight})
+    check(model, chip, rng.standard_normal((60, 20)).astype(np.float32), tmp_path, 18.0)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("value", [0.5, -3.0])
+def test_a_border_outside_the_range_of_what_it_surrounds(
+    value: float, chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [
+        make_node("Conv", ["x", "w"], ["a"], kernel_shape=[1, 1]),
+        make_node("Relu", ["a"], ["r"]),
+        make_node("Pad", ["r", "pads", "value"], ["y"]),
+    ]
+    constants = {
+        "w": rng.standard_normal((3, 3, 1, 1)),
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+        "value": np.array(value, np.float32),
+    }
+    model = build(nodes, {"x": (3, 6, 6)}, constants)
+    check(model, chip, rng.standard_normal((20, 3, 6, 6)).astype(np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_an_integer_interface_keeps_its_own_codes(
+    chip: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [
+        make_node("DequantizeLinear", ["x", "sx", "zx"], ["real"]),
+        make_node("DequantizeLinear", ["w", "sw", "zero"], ["weight"]),
+        make_node("MatMul", ["real", "weight"], ["product"]),
+        make_node("QuantizeLinear", ["product", "sy", "zy"], ["y"]),
+    ]
+    constants = {
+        "w": rng.integers(-127, 128, (16, 6)).astype(np.int8),
+        "sx": np.array(0.03, np.float32), "zx": np.array(-5, np.int8),
+        "sw": np.array(0.011, np.float32), "zero": np.array(0, np.int8),
+        "sy": np.array(0.07, np.float32), "zy": np.array(11, np.int8),
+    }  # fmt: skip
+    model = build(nodes, {"x": (16,)}, constants, types={"x": TensorProto.INT8})
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+    x = rng.integers(-128, 128, (50, 16)).astype(np.int8)
+    [expected] = run_reference(model, {"x": x})
+    [got] = answers(model, chip, x, tmp_path).values()
+    assert got.dtype == np.int8
+    assert np.abs(got.astype(int) - expected).max() <= 3
