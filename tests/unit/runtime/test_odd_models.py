@@ -13,6 +13,7 @@ from onnx.helper import make_node
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
 from norcim.runtime import compile_model, decode_outputs, encode_inputs
+from norcim.spec.program import Opcode
 from tests.unit.frontend.conftest import build, run_reference
 
 CHIPS = ("digital", "nor1", "wtm2101")
@@ -171,3 +172,20 @@ def test_an_integer_interface_keeps_its_own_codes(
     [got] = answers(model, chip, x, tmp_path).values()
     assert got.dtype == np.int8
     assert np.abs(got.astype(int) - expected).max() <= 3
+
+
+def test_a_shift_chip_multiplies_and_averages_by_powers_of_two(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    nodes = [
+        make_node("Mul", ["x", "x"], ["square"]),
+        make_node("AveragePool", ["square"], ["y"], kernel_shape=[3, 3]),
+    ]
+    model = build(nodes, {"x": (3, 6, 6)})
+    x = rng.standard_normal((20, 3, 6, 6)).astype(np.float32)
+    check(model, "wtm2101", x, tmp_path)
+    content = compile_model(tmp_path / "model.onnx", load_chip("wtm2101"), {"x": x})
+    steps = {step.opcode: step for step in content.program}
+    column = content.columns[steps[Opcode.AVGPOOL].column_base]
+    factors = steps[Opcode.MUL].multiplier_a, column.multiplier
+    assert all(factor & (factor - 1) == 0 for factor in factors)
