@@ -169,17 +169,17 @@ def _finish(state: _Import) -> Graph:
         if view.integer and builder.tensors[view.tensor].qparams is None:
             fix = "export in QDQ format: DequantizeLinear first"
             raise _unsupported({f"input {info.name}: codes that nothing dequantises": fix})
-        inputs.append(_port(view))
+        inputs.append(_port(view, info.name))
     outputs = [_output_port(state, info) for info in model.outputs]
     return Graph(
         model.name, tuple(inputs), tuple(outputs), dict(builder.tensors), tuple(builder.ops)
     )
 
 
-def _port(view: View) -> Port:
+def _port(view: View, name: str) -> Port:
     perm = port_order(view)
     assert perm is not None
-    return Port(view.tensor, view.shape, perm, view.integer or "float32")
+    return Port(view.tensor, view.shape, perm, view.integer or "float32", name)
 
 
 def _output_port(state: _Import, info: ValueInfo) -> Port:
@@ -194,7 +194,7 @@ def _output_port(state: _Import, info: ValueInfo) -> Port:
         tensor = state.builder.materialise(view, ([], [], everything), info.name)
         axes = [((size, prod(view.shape[i + 1 :])),) for i, size in enumerate(view.shape)]
         view = View(tensor, tuple(axes), view.integer)
-    return _port(view)
+    return _port(view, info.name)
 
 
 def _problem(node: Node, reason: str, workaround: str) -> tuple[str, str]:

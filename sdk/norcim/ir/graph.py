@@ -84,12 +84,14 @@ class Port:
     shape   per-sample ONNX shape, without the batch dimension
     perm    hwc = array.transpose(perm).reshape(tensor.shape), per sample
     codes   "float32", or "int8" / "uint8" if the model's own interface is integer codes
+    name    what the model calls it; empty where that is the tensor's name
     """
 
     tensor: str
     shape: tuple[int, ...]
     perm: tuple[int, ...]
     codes: str = "float32"
+    name: str = ""
 
 
 @dataclass(frozen=True)

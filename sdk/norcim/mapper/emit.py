@@ -102,7 +102,7 @@ def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
 
 def _port_meta(port: GraphPort) -> dict[str, Any]:
     return {
-        "name": port.tensor,
+        "name": port.name or port.tensor,
         "shape": list(port.shape),
         "perm": list(port.perm),
         "codes": port.codes,

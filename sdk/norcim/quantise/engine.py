@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,13 @@ from norcim.quantise.conv_plan import (
 from norcim.quantise.equalise import equalise
 from norcim.quantise.requantise_search import search_requantise
 from norcim.quantise.rows import sample_positions
-from norcim.quantise.scales import activation_qparams, quantise, sample, weight_codes
+from norcim.quantise.scales import (
+    activation_qparams,
+    fake_quantise,
+    quantise,
+    sample,
+    weight_codes,
+)
 from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
 from norcim.spec.program import Encoding, Rule, Stage
 
@@ -38,6 +45,8 @@ Floats64 = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 _POSITIONS = 8192
+_OCTAVE_TOLERANCE = 0.002  # two scales this far from a power of two apart count as one
+_BIAS_LIMIT = 1 << 24  # of a digital bias, in steps of a column's sum: 32 bits with its fractions
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Layout:
 
 @dataclass
 class _State:
-    """What is known so far: parameters and codes by tensor."""
+    """What is known so far: parameters, codes and errors by tensor, and the finished steps."""
 
     chip: Chip
     graph: Graph
@@ -69,6 +78,8 @@ class _State:
     tied: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rescaled: list[str] = field(default_factory=list)
+    done: list[QuantOp] = field(default_factory=list)
+    errors: dict[str, LayerError] = field(default_factory=dict)
 
 
 def quantise_graph(
@@ -94,20 +105,17 @@ def quantise_graph(
         expected = evaluate(graph, calibration)
     tied = _tied_operands(graph) if chip.stage == Stage.SHIFT else {}
     state = _State(chip, graph, layout, expected, {}, {}, tied)
-    errors: dict[str, LayerError] = {}
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
         state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])
     last_use = {name: i for i, op in enumerate(graph.ops) for name in op.inputs}
-    done: list[QuantOp] = []
     for index, op in enumerate(graph.ops):
         progress(f"quantise {op.node}", index, len(graph.ops))
         if op.kind == "conv":
-            done.append(_conv(state, op))
+            state.done.append(_conv(state, op))
+            _note_error(state, op.output)
         else:
-            done.append(simple_ops.quantise_op(op, state.q, state.codes, expected, graph, chip))
-        output = op.output
-        errors[output] = _layer_error(state.codes[output], state.q[output], expected[output])
+            _simple(state, _prepared(state, op))
         for name in op.inputs:
             if last_use[name] == index:
                 state.codes.pop(name, None)
@@ -118,9 +126,88 @@ def quantise_graph(
             f"chip {chip.name!r} needs, got new ones from the calibration set: "
             + ", ".join(state.rescaled)
         )
-    tensors = {n: replace(t, qparams=state.q[n]) for n, t in graph.tensors.items()}
-    quantised = replace(graph, tensors=tensors)
-    return QuantGraph(quantised, tuple(done), tuple(state.notes), quarters, errors)
+    _own_codes(state)
+    tensors = {n: replace(t, qparams=state.q[n]) for n, t in state.graph.tensors.items()}
+    quantised = replace(state.graph, tensors=tensors, ops=tuple(done.op for done in state.done))
+    return QuantGraph(quantised, tuple(state.done), tuple(state.notes), quarters, state.errors)
+
+
+def _prepared(state: _State, op: Op) -> Op:
+    """The operation, after a table step for an input that it cannot take as it is."""
+    if op.kind == "add" and state.chip.stage == Stage.SHIFT:
+        return _level_operands(state, op)
+    if op.kind == "pad":
+        return _widen_for_border(state, op)
+    return op
+
+
+def _widen_for_border(state: _State, op: Op) -> Op:
+    """A pad whose input's codes reach to the value of its border."""
+    source, value = op.inputs[0], op.attrs["value"]
+    q = state.q[source]
+    if abs(fake_quantise(np.array(value), q) - value) <= q.scale:
+        return op
+    wanted = state.graph.tensors[op.output].qparams
+    wide = wanted or activation_qparams(state.expected[op.output], (-math.inf, math.inf), q.signed)
+    name = f"{op.output}~widened"
+    _append_table(state, source, name, wide, op.node)
+    return replace(op, inputs=(name,))
+
+
+def _level_operands(state: _State, op: Op) -> Op:
+    """An add whose operands' scales are a power of two apart, as the `shift` stage needs.
+
+    Where they are not, a table brings the one that loses less by it to the next such scale.
+    """
+    a, b = (state.q[name].scale for name in op.inputs)
+    octaves = math.log2(a / b)
+    if abs(octaves - round(octaves)) < _OCTAVE_TOLERANCE:
+        return op
+    grow_a, grow_b = math.ceil(octaves) - octaves, octaves - math.floor(octaves)
+    index = 0 if grow_a < grow_b else 1
+    q = state.q[op.inputs[index]]
+    scale = b * 2.0 ** math.ceil(octaves) if index == 0 else a * 2.0 ** -math.floor(octaves)
+    base = q.lo + (q.zero_point - q.lo) * q.scale / scale
+    name = f"{op.output}~levelled"
+    _append_table(state, op.inputs[index], name, QParams(scale, round(base), q.signed), op.node)
+    inputs = (name, op.inputs[1]) if index == 0 else (op.inputs[0], name)
+    return replace(op, inputs=inputs)
+
+
+def _own_codes(state: _State) -> None:
+    """Append a table to every integer output whose codes are not the model's own.
+
+    The chip may need other scales inside; who reads the output goes by the model's.
+    """
+    ports = []
+    for port in state.graph.outputs:
+        name, own = port.tensor, state.graph.tensors[port.tensor].qparams
+        if port.codes != "float32" and own is not None and state.q[name] != own:
+            shown = port.name or name
+            state.notes.append(f"output {shown}: a table gives it the model's own codes")
+            _append_table(state, name, f"{name}~codes", own, shown)
+            port = replace(port, tensor=f"{name}~codes", name=shown)
+        ports.append(port)
+    state.graph = replace(state.graph, outputs=tuple(ports))
+
+
+def _append_table(state: _State, source: str, name: str, q: QParams, node: str) -> None:
+    """A step that gives a tensor's values other parameters, under another name."""
+    tensor = Tensor(name, state.graph.tensors[source].shape, q)
+    state.graph = replace(state.graph, tensors={**state.graph.tensors, name: tensor})
+    state.expected = {**state.expected, name: state.expected[source]}
+    _simple(state, Op("clip", node, (source,), name, MappingProxyType({"clamp": None})))
+
+
+def _simple(state: _State, op: Op) -> None:
+    state.done.append(
+        simple_ops.quantise_op(op, state.q, state.codes, state.expected, state.graph, state.chip)
+    )
+    _note_error(state, op.output)
+
+
+def _note_error(state: _State, name: str) -> None:
+    state.errors[name] = _layer_error(state.codes[name], state.q[name], state.expected[name])
 
 
 def _layer_error(codes: Codes, q: QParams, expected: Floats) -> LayerError:
@@ -179,9 +266,12 @@ def _encoding(q_in: QParams, chip: Chip) -> Encoding:
     return Encoding.OFFSET
 
 
-def _needs_pn(op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int) -> bool:
+def _needs_pn(
+    op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int, copies: int
+) -> bool:
     """Whether the zero-point correction of a layer is out of the bias rows' reach.
 
+    copies  wordlines that carry the same input: the correction grows with their number
     Only where nothing digital can correct after the converter: the `shift` stage. Half of the
     reach is kept for the bias and the output zero point.
     """
@@ -194,7 +284,7 @@ def _needs_pn(op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: 
     else:
         codes = op.weight.astype(np.float64) * (127 / (float(np.abs(op.weight).max()) or 1.0))
     sums = np.abs(codes.reshape(-1, codes.shape[-1]).sum(axis=0)).max()
-    return bool(sums * zero / 128 > 64 * bias_rows)
+    return bool(copies * sums * zero / 128 > 64 * bias_rows)
 
 
 def _conv(state: _State, op: Op) -> QuantOp:
@@ -231,26 +321,26 @@ def _conv_requantise(state: _State, op: Op) -> QuantOp:
         weight, scale = op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
     else:
         assert op.weight is not None
-        finest = _finest_scale(task.bias, q_in.scale, q_out.scale)
-        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), finest)
+        least = _least_scale(task.bias, q_in.scale, q_out.scale)
+        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), least)
     clamp = clamp_codes(task.clamp, q_out)
     conv = search_requantise(task, weight, scale, q_out, clamp)
     return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
 
 
-def _finest_scale(bias: Floats64, in_scale: float, out_scale: float) -> Floats64:
+def _least_scale(bias: Floats64, in_scale: float, out_scale: float) -> Floats64:
     """Smallest useful weight scale of every channel, float64 (c_out,).
 
     Folding batch normalisation into a dead channel leaves weights of 1e-20 beside a plain bias;
     steps below 2^-20 of an output step would only drive the integer bias out of 32 bits.
     """
-    return np.maximum(np.abs(bias) / 2.0**22, out_scale / 2.0**20) / in_scale
+    return np.maximum(np.abs(bias) / _BIAS_LIMIT, out_scale / 2.0**20) / in_scale
 
 
 def _conv_shift(state: _State, op: Op) -> QuantOp:
     q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
     encoding = _encoding(q_in, chip)
-    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows):
+    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, 1):
         encoding = Encoding.PN
     task = _task(state, op, encoding, 1)
     result = None
@@ -261,11 +351,16 @@ def _conv_shift(state: _State, op: Op) -> QuantOp:
         if result is None:
             state.rescaled.append(op.node)
     if result is None:
+        most = layout.copies_of(op)
         copies = choose_copies(
-            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo,
-            max(1, layout.copies_of(op) // (2 if encoding == Encoding.PN else 1)),
-        )  # fmt: skip
-        task = _task(state, op, encoding, copies) if copies > 1 else task
+            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo, most
+        )
+        if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, copies):
+            encoding = Encoding.PN
+        if encoding == Encoding.PN:
+            copies = min(copies, max(1, most // 2))
+        if (encoding, copies) != (task.encoding, task.copies):
+            task = _task(state, op, encoding, copies)
         other = state.tied.get(op.output, "")
         result = search_shift(task, state.q[other].scale if other in state.q else None)
     q = result.q_out

@@ -27,7 +27,11 @@ from norcim.quantise.scales import dequantise
 from norcim.spec.program import BIAS_DRIVE, Rule, Stage
 
 FRACTION_BITS = 8
-"""Codes of the finest tile are shifted left by this much: the digital bias has fractions."""
+"""Codes of the finest tile are shifted left by this much: the digital bias has fractions.
+
+By less where 32 bits would not hold the bias.
+"""
+_BIAS_LIMIT = 1 << 30
 
 
 def search_requantise(
@@ -46,12 +50,24 @@ def search_requantise(
     chosen = [_search_tile(task, weight, shape, unit, window) for shape in task.tiles]
     finest = min((gain for gain, _ in chosen), default=0)
     lossy = bool(task.tiles) and task.chip.converter.rule != Rule.LOSSLESS
-    fraction = FRACTION_BITS if lossy else 0
+    fraction = _fraction_bits(offset, chosen, task.tiles, finest) if lossy else 0
     tiles = tuple(
         make_tile(shape, weight, task, gain, gain - finest + fraction, bias)
         for shape, (gain, bias) in zip(task.tiles, chosen, strict=True)
     )
     return _columns(task, weight, tiles, unit, offset, finest - fraction, q_out, clamp)
+
+
+def _fraction_bits(
+    offset: Real, chosen: list[tuple[int, Cells]], shapes: tuple[TileShape, ...], finest: int
+) -> int:
+    """As many bits of fraction as leave every column's bias within the limit."""
+    bias = offset.copy()
+    for (_, rows), shape in zip(chosen, shapes, strict=True):
+        span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+        bias[span] -= BIAS_DRIVE * rows.astype(np.float64).sum(axis=0)
+    room = math.log2(_BIAS_LIMIT / max(1.0, float(np.abs(bias).max()) / 2.0**finest))
+    return int(np.clip(math.floor(room), 0, FRACTION_BITS))
 
 
 def _output_window(

@@ -70,20 +70,21 @@ def fake_quantise(values: Real, q: QParams) -> Real:
     return dequantise(quantise(values, q), q)
 
 
-def weight_codes(weight: Floats, limit: int, finest: Real) -> tuple[npt.NDArray[np.int16], Real]:
-    """Per-output-channel codes within +-limit and their scales (c_out,).
+def weight_codes(
+    weight: Floats, limit: int, least: npt.ArrayLike = 0.0
+) -> tuple[npt.NDArray[np.int16], Real]:
+    """Per-output-channel codes within +-limit and their scales (c_out,), `least` or more.
 
-    finest  smallest scale of every channel, (c_out,)
     Slightly clipped scales are tried per channel and kept where the squared error is smaller.
     """
     flat = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
     peak = np.abs(flat).max(axis=0)
     peak[peak == 0] = 1.0
-    scale = np.maximum(peak / limit, finest)
+    scale = np.maximum(peak / limit, least)
     best_error = np.full(len(peak), np.inf)
     best = scale.copy()
     for shrink in (1.0, 0.95, 0.9, 0.85, 0.8):
-        trial = scale * shrink
+        trial = np.maximum(scale * shrink, least)
         codes = np.clip(np.rint(flat / trial), -limit, limit)
         error = ((codes * trial - flat) ** 2).sum(axis=0)
         better = error < best_error

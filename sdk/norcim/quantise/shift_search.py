@@ -34,6 +34,7 @@ _SHRINK = (1.0, 0.9, 0.8, 0.7)
 _TIED_OCTAVES = range(-6, 7)
 _FINEST_TIED = 4  # a tied weight scale may waste up to this factor beyond the free ones
 _GROW = (1.0, 1.15, 1.3, 1.5, 1.7, 2.0)
+_COARSE = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5)
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,18 @@ def _trials(
     converter = task.chip.converter
     limit = _CELL_LIMIT * task.copies
     lo, hi = span
+    free = [peak / limit * f for f in (*_SHRINK, *_GROW[1:])]
+    for_range = (hi - lo) / (255 * 2.0**converter.gain_hi * task.q_in.scale)
+    coarse = max(_bias_scale(task), for_range)
+    if coarse > free[-1]:
+        free += [coarse * f for f in _COARSE]
     found = []
     for gain in range(converter.gain_lo, converter.gain_hi + 1):
         step = 2.0**gain * task.q_in.scale
-        scales = [peak / limit * f for f in (*_SHRINK, *_GROW[1:])]
+        scales = free
         if tied_scale is not None:
             tied = [tied_scale * 2.0**n / step for n in _TIED_OCTAVES]
-            scales = [s for s in tied if min(scales) <= s <= _FINEST_TIED * max(scales)]
+            scales = [s for s in tied if min(free) <= s <= _FINEST_TIED * max(free)]
         for weight_scale in scales:
             scale = step * weight_scale
             if not 0.45 * (hi - lo) <= 255 * scale <= 3 * (hi - lo):
@@ -113,6 +119,15 @@ def _trials(
         return found
     # Nothing spans the range well: the smallest step that the weights can make is the nearest.
     return [_Trial(converter.gain_lo, peak / limit, 0)]
+
+
+def _bias_scale(task: ConvTask) -> float:
+    """The weight scale at which the bias rows just reach the largest bias.
+
+    A bias that is large beside the weights asks for coarser weights than their peak does.
+    """
+    reach = BIAS_DRIVE * min(-_reach(task)[0], _reach(task)[1])
+    return float(np.abs(task.bias).max(initial=0.0)) / (task.q_in.scale * max(1, reach))
 
 
 def _zero_points(lo: float, hi: float, scale: float) -> list[int]:

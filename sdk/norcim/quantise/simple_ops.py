@@ -81,7 +81,7 @@ def _add(
     if chip.stage == Stage.SHIFT:
         q_out, exponents = _power_of_two_scales(q, q_out)
         k = 15 - max(0, *exponents)
-        pair = tuple(1 << (k + e) for e in exponents)
+        pair = tuple(1 << (k + e) if k + e >= 0 else 0 for e in exponents)
     else:
         pair, k = arith.encode_shared_shift((q[0].scale / q_out.scale, q[1].scale / q_out.scale))
     bounds = _clamp(clamp, q_out)
@@ -92,16 +92,20 @@ def _add(
 
 
 def _power_of_two_scales(q: list[QParams], q_out: QParams) -> tuple[QParams, list[int]]:
-    """An output scale for a chip that only shifts, and the operands' octaves above it.
+    """An output scale for a chip that only shifts, and the operands' exponents of two in it.
 
-    The quantiser ties the scales of an add's operands; where it can't, they are rounded here.
+    The operands' scales are a power of two apart: the engine levels them.
     """
-    scale = q[0].scale * 2.0 ** math.ceil(math.log2(q_out.scale / q[0].scale) - 0.1)
-    exponents = [max(-8, min(8, round(math.log2(item.scale / scale)))) for item in q]
-    base = -128 if q_out.signed else 0
+    q_out = _octaves_from(q[0].scale, q_out)
+    return q_out, [min(14, round(math.log2(item.scale / q_out.scale))) for item in q]
+
+
+def _octaves_from(base: float, q_out: QParams) -> QParams:
+    """Parameters whose scale is `base` times a power of two and hardly below the given one."""
+    scale = base * 2.0 ** math.ceil(math.log2(q_out.scale / base) - 0.1)
     real_lo = q_out.scale * (q_out.lo - q_out.zero_point)
-    zero_point = int(np.clip(round(base - real_lo / scale), q_out.lo, q_out.hi))
-    return QParams(scale, zero_point, q_out.signed), exponents
+    zero_point = int(np.clip(round(q_out.lo - real_lo / scale), q_out.lo, q_out.hi))
+    return QParams(scale, zero_point, q_out.signed)
 
 
 def _mul(
@@ -109,6 +113,8 @@ def _mul(
 ) -> _Result:
     clamp = op.attrs["clamp"]
     q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
+    if chip.stage == Stage.SHIFT:
+        q_out = _octaves_from(q[0].scale * q[1].scale, q_out)
     m, k = arith.encode_multiplier(q[0].scale * q[1].scale / q_out.scale)
     bounds = _clamp(clamp, q_out)
     zero_points = (q[0].zero_point, q[1].zero_point)
@@ -148,6 +154,8 @@ def _avgpool(
     counts = area - np.arange(int(missing.max()) + 1)
     if op.attrs["count_include_pad"]:
         counts = np.full_like(counts, area)
+    if chip.stage == Stage.SHIFT and np.ptp(counts) == 0:
+        q_out = _octaves_from(q[0].scale / int(counts[0]), q_out)
     pairs = [arith.encode_multiplier(q[0].scale / q_out.scale / max(1, n)) for n in counts]
     m, k = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
     bounds = (q_out.lo, q_out.hi)
