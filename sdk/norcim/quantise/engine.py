@@ -45,6 +45,7 @@ Floats64 = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 _POSITIONS = 8192
+_LARGEST = 1e30  # real value: leaves float32 room for equalisation
 _OCTAVE_TOLERANCE = 0.002  # two scales this far from a power of two apart count as one
 _BIAS_LIMIT = 1 << 24  # of a digital bias, in steps of a column's sum: 32 bits with its fractions
 
@@ -98,7 +99,9 @@ def quantise_graph(
     integer_inputs  the calibration inputs are codes 0..255: they become the input codes
     Returns the graph with parameters on every tensor.
     """
-    expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
+    with np.errstate(all="ignore"):  # what overflows is told just below
+        expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
+    _check_range(graph, expected)
     quarters: dict[str, tuple[int, ...]] = {}
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
@@ -208,6 +211,19 @@ def _simple(state: _State, op: Op) -> None:
 
 def _note_error(state: _State, name: str) -> None:
     state.errors[name] = _layer_error(state.codes[name], state.q[name], state.expected[name])
+
+
+def _check_range(graph: Graph, expected: Mapping[str, Floats]) -> None:
+    """Raises NC-E0403 if the calibration set drives a layer towards the end of float32."""
+    for op in graph.ops:
+        values = expected[op.output]
+        largest = max(float(values.max()), -float(values.min()))
+        if not largest <= _LARGEST:
+            raise NorcimError(
+                "NC-E0403", "the calibration set drives a layer out of range",
+                where=op.node, expected=f"magnitudes up to {_LARGEST:g}", got=f"{largest:g}",
+                fix="give inputs scaled as those that the model was trained on",
+            )  # fmt: skip
 
 
 def _layer_error(codes: Codes, q: QParams, expected: Floats) -> LayerError:

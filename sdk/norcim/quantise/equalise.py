@@ -83,8 +83,8 @@ def _only_reader(graph: Graph, ops: Mapping[str, Op], name: str) -> Op | None:
 def _observe(first: Op, second: Op, observed: Mapping[str, Floats]) -> _Pair:
     def power(name: str) -> Real:
         values = observed[name]
-        square = np.square(values.reshape(-1, values.shape[-1]), dtype=np.float32)
-        return np.asarray(square.mean(axis=0), np.float64)
+        square = np.square(values.reshape(-1, values.shape[-1]), dtype=np.float64)
+        return np.asarray(square.mean(axis=0))
 
     between = observed[first.output]
     peak = np.abs(between.reshape(-1, between.shape[-1])).max(axis=0).astype(np.float64)

@@ -55,6 +55,7 @@ def test_integer_features_are_the_input_codes(features: np.ndarray) -> None:
         ({"x": np.zeros((0, 1, 49, 40), np.float32)}, "NC-E0405"),
         ({"x": np.zeros((3, 1, 49, 41), np.float32)}, "NC-E0406"),
         ({"x": np.full((3, 1, 49, 40), np.nan, np.float32)}, "NC-E0403"),
+        ({"x": np.full((3, 1, 49, 40), 3e38, np.float32)}, "NC-E0403"),
         ({"x": np.array([["a"]])}, "NC-E0406"),
         ({"a": np.zeros(3), "b": np.zeros(3)}, "NC-E0404"),
     ],
