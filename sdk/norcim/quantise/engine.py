@@ -28,7 +28,7 @@ from norcim.quantise.conv_plan import (
     wordline_codes,
 )
 from norcim.quantise.equalise import equalise
-from norcim.quantise.requantise_search import search_requantise
+from norcim.quantise.requantise_search import fit_columns, search_requantise
 from norcim.quantise.rows import sample_positions
 from norcim.quantise.scales import (
     activation_qparams,
@@ -340,6 +340,8 @@ def _conv_requantise(state: _State, op: Op) -> QuantOp:
         least = _least_scale(task.bias, q_in.scale, q_out.scale)
         weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), least)
     clamp = clamp_codes(task.clamp, q_out)
+    if op.weight_codes is None and task.tiles and task.chip.converter.rule != Rule.LOSSLESS:
+        weight, scale = fit_columns(task, scale, q_out, clamp)
     conv = search_requantise(task, weight, scale, q_out, clamp)
     return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
 

@@ -23,7 +23,7 @@ from norcim.quantise.conv_plan import (
     tile_sums,
     vector_total,
 )
-from norcim.quantise.scales import dequantise
+from norcim.quantise.scales import codes_of, dequantise
 from norcim.spec.program import BIAS_DRIVE, Rule, Stage
 
 FRACTION_BITS = 8
@@ -32,6 +32,8 @@ FRACTION_BITS = 8
 By less where 32 bits would not hold the bias.
 """
 _BIAS_LIMIT = 1 << 30
+_FIT_POSITIONS = 2048
+_FITS = (0.0, 0.6, 0.75, 0.9, 1.05, 1.3)  # of the scale at which a column's range just fits
 
 
 def search_requantise(
@@ -56,6 +58,65 @@ def search_requantise(
         for shape, (gain, bias) in zip(task.tiles, chosen, strict=True)
     )
     return _columns(task, weight, tiles, unit, offset, finest - fraction, q_out, clamp)
+
+
+def fit_columns(
+    task: ConvTask, scale: Real, q_out: QParams, clamp: tuple[int, int]
+) -> tuple[Weights, Real]:
+    """Weight scales (c_out,) at which every column uses the converter well, and their codes.
+
+    All columns of a tile share a gain, a power of two, but their sums differ in range. A coarser
+    weight scale shrinks a column's sums, so for each gain every column takes the scale, among a
+    few around the one that just fits its range, with the least error against the real outputs.
+    """
+    assert task.op.weight is not None
+    limit = min(127, task.chip.arrays.cell_hi)
+    small = _thinned(task)
+    expected = small.sampled.expected
+    spread = np.maximum(expected.max(axis=0) - expected.min(axis=0), q_out.scale)
+    full = 1 << task.chip.converter.bits
+    at_finest = spread / (full * task.q_in.scale * scale)  # divisor that a column would like
+    usual = int(np.clip(round(math.log2(float(np.median(at_finest)))), 0, 30))
+    best: tuple[float, Real] = (math.inf, scale)
+    for gain in range(usual - 1, usual + 3):
+        gain = int(np.clip(gain, task.chip.converter.gain_lo, task.chip.converter.gain_hi))
+        chosen, least = scale.copy(), np.full(len(scale), math.inf)
+        for factor in _FITS:
+            trial = np.maximum(scale, spread / (full * task.q_in.scale * 2.0**gain) * factor)
+            error = _column_errors(
+                small, codes_of(task.op.weight, trial, limit), trial, gain, q_out, clamp
+            )
+            better = error < least
+            chosen[better], least[better] = trial[better], error[better]
+        if least.sum() < best[0]:
+            best = (float(least.sum()), chosen)
+    return codes_of(task.op.weight, best[1], limit), best[1]
+
+
+def _thinned(task: ConvTask) -> ConvTask:
+    step = max(1, len(task.sampled.taps) // _FIT_POSITIONS)
+    taps, expected = task.sampled.taps[::step], task.sampled.expected[::step]
+    return replace(task, sampled=replace(task.sampled, taps=taps, expected=expected))
+
+
+def _column_errors(
+    task: ConvTask, weight: Weights, scale: Real, gain: int, q_out: QParams, clamp: tuple[int, int]
+) -> Real:
+    """Mean square error of every column's real output with one gain for all tiles."""
+    unit = task.q_in.scale * scale
+    weight_sum = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
+    offset = task.bias / unit - line_zero(task.q_in, task.encoding) * weight_sum
+    window = _output_window(task, unit, offset, q_out, clamp)
+    converter = task.chip.converter
+    seen = np.zeros((len(task.sampled.taps), len(scale)))
+    for shape in task.tiles:
+        span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+        acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+        pushed = BIAS_DRIVE * _tile_bias(task, acc, shape, window).astype(np.int64).sum(axis=0)
+        code = arith.convert(acc + pushed, converter.rule, gain, converter.bits)
+        seen[:, span] += (code << gain) - pushed
+    real = np.clip(seen, *window) * unit + offset * unit
+    return np.asarray(((real - task.sampled.expected) ** 2).mean(axis=0))
 
 
 def _fraction_bits(
@@ -88,12 +149,8 @@ def _search_tile(
     if chip.converter.rule == Rule.LOSSLESS:
         return 0, np.zeros((0, shape.n_cols), np.int8)
     acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
-    lo, hi = acc.min(axis=0).astype(np.float64), acc.max(axis=0).astype(np.float64)
-    low, high = np.full(shape.n_cols, -np.inf), np.full(shape.n_cols, np.inf)
-    if _alone(task, shape):
-        low, high = window[0][span], window[1][span]
-        lo, hi = np.clip(lo, low, high), np.clip(hi, low, high)
-    bias = _centring_bias(task, (lo + hi) / 2)
+    low, high = _tile_window(task, shape, window)
+    bias = _tile_bias(task, acc, shape, window)
     shifted = acc + BIAS_DRIVE * bias.astype(np.int64).sum(axis=0)
     target = np.clip(acc, low, high)
     best_gain, best_error = chip.converter.gain_hi, math.inf
@@ -104,6 +161,22 @@ def _search_tile(
         if error < best_error:
             best_gain, best_error = gain, error
     return best_gain, bias
+
+
+def _tile_window(task: ConvTask, shape: TileShape, window: tuple[Real, Real]) -> tuple[Real, Real]:
+    """Column sums beyond which a tile's codes cannot change the output."""
+    span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+    if _alone(task, shape):
+        return window[0][span], window[1][span]
+    return np.full(shape.n_cols, -np.inf), np.full(shape.n_cols, np.inf)
+
+
+def _tile_bias(task: ConvTask, acc: Ints, shape: TileShape, window: tuple[Real, Real]) -> Cells:
+    """Bias rows that centre what matters of a tile's sums."""
+    low, high = _tile_window(task, shape, window)
+    lo = np.clip(acc.min(axis=0).astype(np.float64), low, high)
+    hi = np.clip(acc.max(axis=0).astype(np.float64), low, high)
+    return _centring_bias(task, (lo + hi) / 2)
 
 
 def _alone(task: ConvTask, shape: TileShape) -> bool:

@@ -89,5 +89,10 @@ def weight_codes(
         error = ((codes * trial - flat) ** 2).sum(axis=0)
         better = error < best_error
         best[better], best_error[better] = trial[better], error[better]
-    codes = np.clip(np.rint(flat / best), -limit, limit).astype(np.int16)
-    return codes.reshape(weight.shape), best
+    return codes_of(weight, best, limit), best
+
+
+def codes_of(weight: Floats, scale: Real, limit: int) -> npt.NDArray[np.int16]:
+    """Codes of weights whose scale per output channel is given, within +-limit."""
+    codes = np.clip(np.rint(weight.astype(np.float64) / scale), -limit, limit)
+    return np.asarray(codes, np.int16)
