@@ -174,7 +174,7 @@ uint8_t nc_image_port(const struct nc_hal *hal, const struct nc_image *image, ui
     uint8_t raw[4u * NC_PORT_WORDS];
     uint32_t words[NC_PORT_WORDS];
     const uint32_t offset =
-        image->base + nc_image_section(image, NC_SECTION_KIND_PORTS)->offset + index * sizeof raw;
+        image->base + nc_image_section(image, NC_SECTION_KIND_PORTS)->offset + index * (uint32_t)sizeof raw;
     if (hal->flash_read(hal->context, offset, raw, sizeof raw) != NC_DEVICE_ERROR_OK) {
         return NC_DEVICE_ERROR_FLASH_FAILED;
     }

@@ -71,7 +71,7 @@ static uint8_t program_page(struct nc_store *store)
     const uint32_t place = nc_store_base(store, store->slot) + offset;
     const uint32_t bit = bit_of(store, store->slot, offset);
     uint8_t found[NC_PAGE_BYTES];
-    if ((store->erased[bit / 8u] >> (bit % 8u) & 1u) == 0) {
+    if (((uint32_t)store->erased[bit / 8u] >> (bit % 8u) & 1u) == 0) {
         return NC_DEVICE_ERROR_NOT_ERASED;
     }
     if (hal->flash_read(hal->context, place, found, NC_PAGE_BYTES) != NC_DEVICE_ERROR_OK) {
