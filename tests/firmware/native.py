@@ -224,12 +224,12 @@ class NativeDevice:
     def poll(self) -> None:
         self.lib.raw.nc_device_poll(self._state)
 
-    def request(
-        self, type: int, payload: bytes = b"", sequence: int | None = None
-    ) -> Frame | None:
+    def request(self, type: int, payload: bytes = b"", sequence: int | None = None) -> Frame | None:
         """One request, numbered in order; its answer, None if there is none."""
         self._sequence = (self._sequence + 1 if sequence is None else sequence) & 0xFFFF
-        answers = self._reader.feed(self.take(encode_frame(Frame(type, 0, self._sequence, payload))))
+        answers = self._reader.feed(
+            self.take(encode_frame(Frame(type, 0, self._sequence, payload)))
+        )
         assert len(answers) <= 1
         return answers[0] if answers else None
 

@@ -158,8 +158,8 @@ def test_without_an_npu_nothing_runs_and_nothing_is_committed(lib: Library) -> N
     device = _device(lib)
     _put(device)
     assert device.ask(T.VERIFY, words(0, 0, 0)) == IMAGE[96:128]
-    for type, payload in ((T.ACTIVATE, words(0, 0, 0)), (T.RUN, words(0, 0))):
-        assert _code(device, type, payload) is DeviceError.NO_NPU
+    for kind, payload in ((T.ACTIVATE, words(0, 0, 0)), (T.RUN, words(0, 0))):
+        assert _code(device, kind, payload) is DeviceError.NO_NPU
     assert device.active_slot == NO_SLOT
 
 

@@ -43,9 +43,7 @@ def test_under_the_undefined_behaviour_sanitizer(
         _fuzz(program, image, seed, 30_000)
 
 
-def test_under_the_address_sanitizer(
-    build_folder: Path, sources: list[Path], image: Path
-) -> None:
+def test_under_the_address_sanitizer(build_folder: Path, sources: list[Path], image: Path) -> None:
     """ziglang brings no runtime for it, so a system compiler has to."""
     found = shutil.which("gcc") or shutil.which("clang")
     if found is None:
