@@ -22,15 +22,17 @@ static bool same_commit(const struct nc_commit *a, const struct nc_commit *b)
            nc_equal(a->sha256, b->sha256, NC_SHA256_BYTES);
 }
 
-/* Whether a page holds a valid record with the magic of its place. */
+/* Whether a page holds a valid record with the magic of its place. A reading that fails is told
+ * by `error`: nothing may be concluded from it. */
 static bool read_page(const struct nc_hal *hal, uint32_t sector, uint32_t page,
-                      struct nc_commit *commit)
+                      struct nc_commit *commit, uint8_t *error)
 {
     uint8_t raw[NC_SLOT_RECORD_BYTES];
     uint32_t words[NC_SLOT_RECORD_WORDS];
     const uint32_t offset = sector * NC_SECTOR_BYTES + page * NC_PAGE_BYTES;
     const uint32_t n_body = NC_SLOT_RECORD_BYTES - 4u;
     if (hal->flash_read(hal->context, offset, raw, NC_SLOT_RECORD_BYTES) != NC_DEVICE_ERROR_OK) {
+        *error = NC_DEVICE_ERROR_FLASH_FAILED;
         return false;
     }
     nc_get_words(words, raw, NC_SLOT_RECORD_WORDS);
@@ -46,15 +48,16 @@ static bool read_page(const struct nc_hal *hal, uint32_t sector, uint32_t page,
     return true;
 }
 
-static void read_state(const struct nc_hal *hal, uint32_t sector, struct state *state)
+static void read_state(const struct nc_hal *hal, uint32_t sector, struct state *state,
+                       uint8_t *error)
 {
     struct nc_commit other;
     state->sector = sector;
-    state->readable = read_page(hal, sector, 0, &state->commit);
-    state->closed = state->readable && read_page(hal, sector, 1, &other) &&
+    state->readable = read_page(hal, sector, 0, &state->commit, error);
+    state->closed = state->readable && read_page(hal, sector, 1, &other, error) &&
                     same_commit(&state->commit, &other);
-    state->done =
-        state->closed && read_page(hal, sector, 2, &other) && same_commit(&state->commit, &other);
+    state->done = state->closed && read_page(hal, sector, 2, &other, error) &&
+                  same_commit(&state->commit, &other);
 }
 
 static bool is_newer(const struct state *a, const struct state *b)
@@ -63,17 +66,19 @@ static bool is_newer(const struct state *a, const struct state *b)
 }
 
 /* Reads all sectors, the newest commit first, unreadable ones last. */
-static void read_all(const struct nc_hal *hal, struct state states[NC_SLOT_TABLE_SECTORS])
+static uint8_t read_all(const struct nc_hal *hal, struct state states[NC_SLOT_TABLE_SECTORS])
 {
+    uint8_t error = NC_DEVICE_ERROR_OK;
     for (uint32_t i = 0; i < NC_SLOT_TABLE_SECTORS; i++) {
         struct state state;
         uint32_t place = i;
-        read_state(hal, i, &state);
+        read_state(hal, i, &state, &error);
         for (; place > 0 && is_newer(&state, &states[place - 1u]); place--) {
             states[place] = states[place - 1u];
         }
         states[place] = state;
     }
+    return error;
 }
 
 /* Erases first, whatever the sector reads as: only this session's erasure is sound. */
@@ -140,14 +145,14 @@ static uint32_t find_free(const struct state *states, uint32_t winner)
 uint8_t nc_slots_recover(const struct nc_hal *hal, struct nc_commit *commits, uint32_t *n_commits)
 {
     struct state states[NC_SLOT_TABLE_SECTORS];
-    read_all(hal, states);
-    if (!states[0].readable) {
+    const uint8_t error = read_all(hal, states);
+    if (error != NC_DEVICE_ERROR_OK || !states[0].readable) {
         commits[0].counter = 1;
         commits[0].slot = NC_NO_SLOT;
         commits[0].image_bytes = 0;
         nc_fill(commits[0].sha256, 0, NC_SHA256_BYTES);
         *n_commits = 1;
-        return write_commit(hal, 0, &commits[0]);
+        return error != NC_DEVICE_ERROR_OK ? error : write_commit(hal, 0, &commits[0]);
     }
     const uint32_t winner = list_commits(states, commits, n_commits);
     if (winner == 0 && states[0].done) {
@@ -162,7 +167,10 @@ uint8_t nc_slots_commit(const struct nc_hal *hal, const struct nc_commit *keep,
 {
     struct state states[NC_SLOT_TABLE_SECTORS];
     uint32_t free = NC_SLOT_TABLE_SECTORS - 1u;
-    read_all(hal, states);
+    const uint8_t error = read_all(hal, states);
+    if (error != NC_DEVICE_ERROR_OK) {
+        return error;
+    }
     if (states[free].readable && same_commit(&states[free].commit, keep)) {
         free--;
     }

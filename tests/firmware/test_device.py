@@ -346,3 +346,32 @@ def test_firmware_step_that_is_not_legal_stops_the_run(
     answer = device.request(T.RUN, words(RunAction.START, 0))
     assert answer is not None
     assert (answer.status, answer.payload[:4]) == (code, words(5))
+
+
+class _Unreadable(NorFlash):
+    """Fails one reading, `n_left` readings from now."""
+
+    n_left = -1
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.n_left -= 1
+        return b"" if self.n_left == -1 else super().read(offset, length)
+
+
+def test_every_reading_may_fail(lib: Library) -> None:
+    """One bad reading fails the request and no more: asked again, the device commits."""
+    for n in range(200):
+        flash = _Unreadable(7)
+        device = NativeDevice(lib, flash, make_config(2), MemoryNpu())
+        _put(device)
+        flash.n_left = n
+        answer = device.request(T.ACTIVATE, words(0, 0, 0))
+        assert answer is not None
+        if flash.n_left >= 0:
+            break  # there are no more readings than this
+        assert device.active_slot == (NO_SLOT if answer.status else 0)
+        device.activate(0)
+        assert device.loaded_slot == 0
+        again = NativeDevice(lib, flash, make_config(2), MemoryNpu())
+        assert again.loaded_slot == 0
+    assert n > 40

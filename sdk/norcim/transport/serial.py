@@ -15,14 +15,20 @@ from serial.tools import list_ports
 from norcim.spec.protocol import DEFAULT_BAUD
 from norcim.transport.link import LinkError, cannot_open, in_use, link_broken
 
-try:
-    from termios import error as termios_error
-except ImportError:  # not a POSIX system
-    termios_error = OSError  # type: ignore[misc]
-
 _WRITE_TIMEOUT_S = 10.0
-_FAULTS = (OSError, termios_error, TypeError)
-"""SerialException is an OSError; pyserial raises TypeError when its handle vanishes under it."""
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """SerialException is an OSError; a TypeError comes when pyserial's handle vanishes under it."""
+    try:
+        import termios
+    except ImportError:  # not a POSIX system
+        return OSError, TypeError
+    return OSError, TypeError, termios.error
+
+
+_FAULTS = _faults()
+_OPEN_FAULTS: tuple[type[Exception], ...] = (*_FAULTS, ValueError)
 
 
 class SerialStream:
@@ -37,7 +43,7 @@ class SerialStream:
             self._port = serial.Serial(
                 port, baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
             )
-        except (*_FAULTS, ValueError) as error:
+        except _OPEN_FAULTS as error:
             raise _why_not(port, error) from error
 
     def write(self, data: bytes) -> None:
