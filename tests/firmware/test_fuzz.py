@@ -35,6 +35,7 @@ def _fuzz(program: Path, image: Path, seed: int, n: int) -> None:
     assert int(done.stdout.split()[-1]) > n // 100  # requests that succeeded
 
 
+@pytest.mark.slow
 def test_under_the_undefined_behaviour_sanitizer(
     build_folder: Path, sources: list[Path], image: Path
 ) -> None:
@@ -43,6 +44,7 @@ def test_under_the_undefined_behaviour_sanitizer(
         _fuzz(program, image, seed, 30_000)
 
 
+@pytest.mark.slow
 def test_under_the_address_sanitizer(build_folder: Path, sources: list[Path], image: Path) -> None:
     """ziglang brings no runtime for it, so a system compiler has to."""
     found = shutil.which("gcc") or shutil.which("clang")

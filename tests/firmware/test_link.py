@@ -21,6 +21,7 @@ from norcim.transport.base import DeviceInfo
 from norcim.transport.board import Board
 from norcim.transport.serial import SerialStream
 from norcim.transport.wire import Patience
+from norcim_cli.main import main
 from tests.firmware.native import Library, MemoryNpu, make_config
 from tests.unit.image.sample import sample_content
 
@@ -294,6 +295,24 @@ def test_flash_activate_run_with_an_npu(lib: Library) -> None:
         board.write(1, NEWER)
         assert _error(board.activate, 1).id == "NC-E0628"
         assert board.info().active_slot == 0
+    device.stop()
+
+
+def test_flash_and_verify_as_a_user_types_it(
+    lib: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = InProcess(lib, NorFlash(7), config=make_config(2), npu=MemoryNpu())
+    image = tmp_path / "a.cim"
+    image.write_bytes(IMAGE)
+    with PtyLink(device) as link:
+        assert main(["flash", str(image), "--port", link.port]) == 0
+        assert "written and verified, active" in capsys.readouterr().out
+        assert main(["flash", str(image), "--port", link.port]) == 0
+        assert "there already" in capsys.readouterr().out
+        assert main(["verify", str(image), "--port", link.port]) == 0
+        image.write_bytes(NEWER)
+        assert main(["verify", str(image), "--port", link.port]) == 4
+    assert device.device.active_slot == 0
     device.stop()
 
 

@@ -161,7 +161,7 @@ class Board(Device):
         self._ports = None
         self._request(FrameType.RESET)
         self.wire.set_baud(DEFAULT_BAUD)
-        self.wire.hello()
+        self.wire.hello(after_restart=True)
 
     def set_baud(self, baud: int) -> int:
         """Try another rate; returns the one that is used then.

@@ -93,15 +93,16 @@ class Wire:
         """Let go of the connection."""
         self._stream.close()
 
-    def hello(self) -> Hello:
+    def hello(self, *, after_restart: bool = False) -> Hello:
         """Ask who is there, and go by what it says.
 
+        after_restart  wait as long as a device may take to check and load its image
         Raises NC-E0631 if nothing answers, NC-E0633 for another protocol, NC-E0634 for nonsense.
         """
         self._stream.write(b"\0")  # ends whatever an earlier session left unfinished
-        answer = self._exchange(
-            FrameType.HELLO, b"", self._patience.tries * self._patience.answer_s
-        )
+        patience = self._patience
+        limit_s = patience.image_s if after_restart else patience.tries * patience.answer_s
+        answer = self._exchange(FrameType.HELLO, b"", limit_s)
         if answer is None:
             raise nothing_answers(self.url)
         data = answer.payload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 
 import pytest
@@ -183,6 +184,21 @@ def test_answers_of_the_wrong_length(call: Callable[[Board], object]) -> None:
 def test_endless_log_ends() -> None:
     board = Board(FakeStream(_greets(lambda frame: reply(frame, b"x\n" * 512))), QUICK)
     assert len(board.log()) == 1 << 19
+
+
+def test_device_that_takes_long_to_restart() -> None:
+    """Silent for longer than any answer takes, while it loads its image."""
+    begin = 0.0
+
+    def restart(frame: Frame) -> bytes:
+        nonlocal begin
+        if frame.type == FrameType.RESET:
+            begin = time.monotonic()
+            return reply(frame)
+        return b"" if time.monotonic() - begin < 0.1 else reply(frame, hello_bytes())
+
+    Board(FakeStream(restart), Patience(answer_s=0.01, image_s=5.0, tries=3)).reset()
+    assert time.monotonic() - begin >= 0.1
 
 
 def test_closed_device_says_so() -> None:
