@@ -97,6 +97,37 @@ def test_header_that_was_made_wrong(lib: Library, offset: int, value: int) -> No
     assert model == firmware != DeviceError.OK
 
 
+WEIGHTS = SECTIONS[4]
+
+
+@pytest.mark.parametrize(
+    ("offset", "options"),
+    [
+        (WEIGHTS.offset, {"sections": False}),  # the section's CRC alone tells
+        (WEIGHTS.offset, {"sha": False}),  # the SHA-256 alone
+        (WEIGHTS.offset + WEIGHTS.length, {}),  # padding: neither
+    ],
+    ids=["crc", "sha", "padding"],
+)
+def test_damage_that_one_check_alone_finds(
+    lib: Library, offset: int, options: dict[str, bool]
+) -> None:
+    image = bytearray(IMAGE)
+    image[offset] ^= 1
+    model, firmware = _codes(lib, reseal(bytes(image), **options))
+    assert model == firmware == DeviceError.IMAGE_DAMAGED
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("addr", "code"), [(124, "OK"), (125, "IMAGE_DAMAGED")])
+def test_port_that_ends_at_the_memory(lib: Library, addr: int, code: str) -> None:
+    """Four bytes in a memory of 128."""
+    content = sample_content()
+    ports = (content.ports[0], replace(content.ports[1], addr=addr))
+    model, firmware = _codes(lib, build_image(replace(content, ports=ports)))
+    assert model == firmware == DeviceError[code]
+
+
 @pytest.mark.parametrize("index", range(4))
 def test_reserved_bits_of_records(lib: Library, index: int) -> None:
     place = (28 * 4 + 1, 7 * 4 + 1, 4 + 3, 11 * 4)[index]

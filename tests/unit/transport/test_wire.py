@@ -158,6 +158,33 @@ def test_transfer_that_goes_where_it_cannot(next_offset: int) -> None:
     assert _id(lambda: wire.transfer(0, 256, bytes(600))) == "NC-E0634"
 
 
+def test_window_is_what_hello_says() -> None:
+    """Four frames of 200 - 12 bytes at most wait for an answer."""
+    waiting: list[Frame] = []
+    most = 0
+
+    class Slow(FakeStream):
+        def read(self, timeout_s: float) -> bytes:
+            nonlocal most
+            most = max(most, len(waiting))
+            if self._pending or not waiting:
+                return super().read(timeout_s)
+            frame = waiting.pop(0)
+            ends = [int.from_bytes(frame.payload[at : at + 4], "little") for at in (4, 8)]
+            return reply(frame, sum(ends).to_bytes(4, "little"))
+
+    def collect(frame: Frame) -> bytes:
+        if len(frame.payload) > 12:
+            waiting.append(frame)
+            return b""
+        return reply(frame, bytes(4))
+
+    wire = Wire(Slow(_greets(collect)), QUICK)
+    wire.hello()
+    wire.transfer(0, 0, bytes(5000))
+    assert most == 4
+
+
 def test_transfer_that_never_advances_is_given_up() -> None:
     answer = (256).to_bytes(4, "little")
     wire = Wire(FakeStream(lambda frame: reply(frame, answer)), QUICK)
