@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from norcim.errors import NorcimError
+from norcim.transport import DeviceInfo
 from norcim_cli.main import main
 
 Capture = pytest.CaptureFixture[str]
@@ -77,3 +79,17 @@ def test_doctor_in_words(capsys: Capture) -> None:
 def test_devices_lists_the_emulator(capsys: Capture) -> None:
     assert main(["devices", "--json"]) == 0
     assert lines_of(capsys)[0]["url"] == "emulator:"
+
+
+def test_devices_says_what_answers_on_each_port(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = DeviceInfo("board", "nor1", "5a", 1, 64, {}, "0.1.0", "00ff", 2, 8192, 1, 1)
+    silent = NorcimError("NC-E0631", "no norcim device answers on this port")
+    ports = [("/dev/ttyUSB0", "FT231X", info), ("/dev/ttyS0", "", silent)]
+    monkeypatch.setattr("norcim.transport.list_serial_ports", lambda: ports)
+    assert main(["devices", "--json"]) == 0
+    board, port = lines_of(capsys)[2:]
+    assert (board["url"], board["kind"]) == ("/dev/ttyUSB0", "board")
+    assert "firmware 0.1.0, ABI level 1, chip nor1, active slot 1, id 00ff" in board["what"]
+    assert (port["kind"], port["what"]) == ("port", "no norcim device answers on this port")

@@ -49,6 +49,7 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_MIN_PAYLOAD_BYTES 160u /* what every device takes */
 #define NC_FRAME_OVERHEAD_BYTES 14u /* most bytes that a frame has beside its payload, at 1,024 bytes */
 #define NC_MAX_WINDOW_FRAMES 16u /* unanswered WRITE requests, whatever HELLO says */
+#define NC_STALE_REQUESTS 256u /* a request so far behind the last one answered, or less, came late */
 #define NC_DEFAULT_BAUD 115200u /* after reset, and after a baud rate that did not prove itself */
 #define NC_N_SLOTS 2u
 #define NC_SECTOR_BYTES 4096u /* what one ERASE erases */
@@ -134,7 +135,7 @@ enum nc_frame_type {
     NC_FRAME_TYPE_ERASE = 2, /* erase one sector of a slot; SlotRange (length 0) -> empty */
     NC_FRAME_TYPE_WRITE = 3, /* the next bytes of a transfer; SlotRange, `length` bytes -> WriteAnswer */
     NC_FRAME_TYPE_READ = 4, /* read back from the cells; SlotRange -> `length` bytes */
-    NC_FRAME_TYPE_VERIFY = 5, /* hash the cells; SlotRange -> SHA-256, 32 bytes */
+    NC_FRAME_TYPE_VERIFY = 5, /* hash the cells, or with length 0 check the image; SlotRange -> SHA-256 */
     NC_FRAME_TYPE_ACTIVATE = 6, /* check, run the known-answer test, commit; SlotRange of 0 -> ActivateAnswer */
     NC_FRAME_TYPE_RUN = 7, /* RunRequest; payload and answer by RunAction */
     NC_FRAME_TYPE_COUNTERS = 8, /* CountersRequest -> as many CounterRecord as fit */
@@ -173,6 +174,7 @@ enum nc_device_error {
     NC_DEVICE_ERROR_WRONG_CHIP = 25, /* the image was compiled for another chip */
     NC_DEVICE_ERROR_DOES_NOT_FIT = 26, /* the image needs more memory than the device has */
     NC_DEVICE_ERROR_KAT_FAILED = 27, /* the known-answer test gave other bytes */
+    NC_DEVICE_ERROR_NO_NPU = 28, /* this device has no NPU: it stores images and runs none */
 };
 
 /* Descriptor: One step of a program, 32 words. Fields that an opcode does not use are 0. */
@@ -431,6 +433,7 @@ enum nc_device_error {
 #define NC_DESCRIPTOR_ARGUMENT_MASK 0xffffffffu
 #define NC_GET_DESCRIPTOR_ARGUMENT(w) (((w)[29] >> 0) & 0xffffffffu)
 #define NC_PUT_DESCRIPTOR_ARGUMENT(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_DESCRIPTOR_OWNED {0x1fffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffff00ffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffff00ffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0x000000ffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* Tile: A rectangle of cells and what it computes, 8 words. */
 #define NC_TILE_ARRAY_WORD 0 /* which array */
@@ -518,6 +521,7 @@ enum nc_device_error {
 #define NC_TILE_REPEATS_MASK 0xffu
 #define NC_GET_TILE_REPEATS(w) (((w)[7] >> 0) & 0xffu)
 #define NC_PUT_TILE_REPEATS(v) (((uint32_t)(v) & 0xffu) << 0)
+#define NC_TILE_OWNED {0x03ffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0x000000ffu} /* bits that fields own; the others are 0 */
 
 /* Column: One output channel of the digital stage, 2 words; y = ((s + bias) * m + half >> k) + zp. */
 #define NC_COLUMN_BIAS_WORD 0 /* digital bias, added to the sum of codes */
@@ -535,6 +539,7 @@ enum nc_device_error {
 #define NC_COLUMN_SHIFT_MASK 0xffu
 #define NC_GET_COLUMN_SHIFT(w) (((w)[1] >> 16) & 0xffu)
 #define NC_PUT_COLUMN_SHIFT(v) (((uint32_t)(v) & 0xffu) << 16)
+#define NC_COLUMN_OWNED {0xffffffffu, 0x00ffffffu} /* bits that fields own; the others are 0 */
 
 /* Port: An input or output of the network in activation memory, 12 words. */
 #define NC_PORT_IS_OUTPUT_WORD 0 /* 0 input, 1 output */
@@ -587,6 +592,7 @@ enum nc_device_error {
 #define NC_PORT_C_MASK 0xffffu
 #define NC_GET_PORT_C(w) (((w)[6] >> 0) & 0xffffu)
 #define NC_PUT_PORT_C(v) (((uint32_t)(v) & 0xffffu) << 0)
+#define NC_PORT_OWNED {0xffff0003u, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0x0000ffffu} /* bits that fields own; the others are 0 */
 
 /* ImageHeader: The first 7 words of an image. */
 #define NC_IMAGE_HEADER_MAGIC_WORD 0 /* MAGIC */
@@ -624,6 +630,7 @@ enum nc_device_error {
 #define NC_IMAGE_HEADER_ACTIVATION_BYTES_MASK 0xffffffffu
 #define NC_GET_IMAGE_HEADER_ACTIVATION_BYTES(w) (((w)[6] >> 0) & 0xffffffffu)
 #define NC_PUT_IMAGE_HEADER_ACTIVATION_BYTES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_IMAGE_HEADER_OWNED {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* SectionEntry: One entry of the section table, 4 words. */
 #define NC_SECTION_ENTRY_KIND_WORD 0 /* SectionKind */
@@ -646,6 +653,7 @@ enum nc_device_error {
 #define NC_SECTION_ENTRY_CRC32_MASK 0xffffffffu
 #define NC_GET_SECTION_ENTRY_CRC32(w) (((w)[3] >> 0) & 0xffffffffu)
 #define NC_PUT_SECTION_ENTRY_CRC32(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_SECTION_ENTRY_OWNED {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* FrameHeader: Begins every frame, 1 word. */
 #define NC_FRAME_HEADER_TYPE_WORD 0 /* FrameType; an answer's has ANSWER set */
@@ -663,6 +671,7 @@ enum nc_device_error {
 #define NC_FRAME_HEADER_SEQUENCE_MASK 0xffffu
 #define NC_GET_FRAME_HEADER_SEQUENCE(w) (((w)[0] >> 16) & 0xffffu)
 #define NC_PUT_FRAME_HEADER_SEQUENCE(v) (((uint32_t)(v) & 0xffffu) << 16)
+#define NC_FRAME_HEADER_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* HelloAnswer: Who is there, 15 words; then CHIP_NAME and CHIP_HASH as in an image's header. */
 #define NC_HELLO_ANSWER_VERSION_WORD 0 /* PROTOCOL_VERSION */
@@ -775,6 +784,7 @@ enum nc_device_error {
 #define NC_HELLO_ANSWER_CLOCK_HZ_MASK 0xffffffffu
 #define NC_GET_HELLO_ANSWER_CLOCK_HZ(w) (((w)[14] >> 0) & 0xffffffffu)
 #define NC_PUT_HELLO_ANSWER_CLOCK_HZ(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_HELLO_ANSWER_OWNED {0xffffffffu, 0xffffffffu, 0x00ffffffu, 0x00ffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* SlotRange: Bytes of a slot, 3 words. */
 #define NC_SLOT_RANGE_SLOT_WORD 0 /* number of the slot */
@@ -792,6 +802,7 @@ enum nc_device_error {
 #define NC_SLOT_RANGE_LENGTH_MASK 0xffffffffu
 #define NC_GET_SLOT_RANGE_LENGTH(w) (((w)[2] >> 0) & 0xffffffffu)
 #define NC_PUT_SLOT_RANGE_LENGTH(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_SLOT_RANGE_OWNED {0x000000ffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* WriteAnswer: How far a transfer is, 1 word. */
 #define NC_WRITE_ANSWER_NEXT_OFFSET_WORD 0 /* every byte of the transfer before it has arrived */
@@ -799,6 +810,7 @@ enum nc_device_error {
 #define NC_WRITE_ANSWER_NEXT_OFFSET_MASK 0xffffffffu
 #define NC_GET_WRITE_ANSWER_NEXT_OFFSET(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_WRITE_ANSWER_NEXT_OFFSET(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_WRITE_ANSWER_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* ActivateAnswer: The commit, 1 word. */
 #define NC_ACTIVATE_ANSWER_COUNTER_WORD 0 /* monotonic counter of the slot table after the commit */
@@ -806,6 +818,7 @@ enum nc_device_error {
 #define NC_ACTIVATE_ANSWER_COUNTER_MASK 0xffffffffu
 #define NC_GET_ACTIVATE_ANSWER_COUNTER(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_ACTIVATE_ANSWER_COUNTER(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_ACTIVATE_ANSWER_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* RunRequest: A step of a run, 2 words. */
 #define NC_RUN_REQUEST_ACTION_WORD 0 /* RunAction */
@@ -818,6 +831,7 @@ enum nc_device_error {
 #define NC_RUN_REQUEST_ARGUMENT_MASK 0xffffffffu
 #define NC_GET_RUN_REQUEST_ARGUMENT(w) (((w)[1] >> 0) & 0xffffffffu)
 #define NC_PUT_RUN_REQUEST_ARGUMENT(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_RUN_REQUEST_OWNED {0x000000ffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* StartAnswer: How a run ended, 2 words. */
 #define NC_START_ANSWER_DESCRIPTOR_WORD 0 /* number of the descriptor that ended or stopped the run */
@@ -830,6 +844,7 @@ enum nc_device_error {
 #define NC_START_ANSWER_CYCLES_MASK 0xffffffffu
 #define NC_GET_START_ANSWER_CYCLES(w) (((w)[1] >> 0) & 0xffffffffu)
 #define NC_PUT_START_ANSWER_CYCLES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_START_ANSWER_OWNED {0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* CountersRequest: Which counters, 1 word. */
 #define NC_COUNTERS_REQUEST_FIRST_WORD 0 /* number of the first descriptor */
@@ -837,6 +852,7 @@ enum nc_device_error {
 #define NC_COUNTERS_REQUEST_FIRST_MASK 0xffffffffu
 #define NC_GET_COUNTERS_REQUEST_FIRST(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_COUNTERS_REQUEST_FIRST(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_COUNTERS_REQUEST_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* CounterRecord: Counters of one descriptor in the last run, 5 words. */
 #define NC_COUNTER_RECORD_CYCLES_WORD 0 /* cycles from fetch to last store */
@@ -864,6 +880,7 @@ enum nc_device_error {
 #define NC_COUNTER_RECORD_SATURATED_MASK 0xffffffffu
 #define NC_GET_COUNTER_RECORD_SATURATED(w) (((w)[4] >> 0) & 0xffffffffu)
 #define NC_PUT_COUNTER_RECORD_SATURATED(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_COUNTER_RECORD_OWNED {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* BaudRequest: A new rate, 1 word. */
 #define NC_BAUD_REQUEST_BAUD_WORD 0 /* bits a second */
@@ -871,6 +888,7 @@ enum nc_device_error {
 #define NC_BAUD_REQUEST_BAUD_MASK 0xffffffffu
 #define NC_GET_BAUD_REQUEST_BAUD(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_BAUD_REQUEST_BAUD(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_BAUD_REQUEST_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* SlotRecord: What a commit says, 4 words; then the image's SHA-256, then the CRC-32 of these 48 bytes. */
 #define NC_SLOT_RECORD_MAGIC_WORD 0 /* RECORD_MAGIC, CLOSE_MAGIC or DONE_MAGIC */
@@ -893,6 +911,7 @@ enum nc_device_error {
 #define NC_SLOT_RECORD_IMAGE_BYTES_MASK 0xffffffffu
 #define NC_GET_SLOT_RECORD_IMAGE_BYTES(w) (((w)[3] >> 0) & 0xffffffffu)
 #define NC_PUT_SLOT_RECORD_IMAGE_BYTES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_SLOT_RECORD_OWNED {0xffffffffu, 0xffffffffu, 0x000000ffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* Byte fields of an image's header */
 #define NC_IMAGE_HEADER_CHIP_NAME_OFFSET 28 /* name of the chip file, ASCII, padded with zeros */

@@ -30,3 +30,4 @@ class DeviceError(IntEnum):
     WRONG_CHIP = 0x19  #: the image was compiled for another chip
     DOES_NOT_FIT = 0x1A  #: the image needs more memory than the device has
     KAT_FAILED = 0x1B  #: the known-answer test gave other bytes
+    NO_NPU = 0x1C  #: this device has no NPU: it stores images and runs none

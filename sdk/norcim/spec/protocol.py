@@ -6,16 +6,19 @@
 
 The host numbers its requests modulo 2^16. A device answers every whole frame that it gets and
 drops every broken one in silence; a request with the number of the last one answered is answered
-again and not executed again. At most `window_frames` WRITE requests are unanswered at a time, of
-all other types one. Payloads are records of little-endian words, then bytes. An answer whose
-status is not 0 has an empty payload, but for a run that stopped: StartAnswer.
+again and not executed again, and one whose number is 1 to STALE_REQUESTS behind it came late and
+is dropped. HELLO is always executed: a host begins with it, and numbers go on from there. At most
+`window_frames` WRITE requests are unanswered at a time, of all other types one. Payloads are
+records of little-endian words, then bytes. An answer whose status is not 0 has an empty payload,
+but for a run that stopped: StartAnswer.
 
 A transfer begins with a WRITE of length 0 at a multiple of PAGE_BYTES and goes on in order, in
 frames of any length: the device gathers whole pages, because a NOR page is programmed once. A
 WRITE at another offset than the next one changes nothing and is answered with the next one, so
-the host goes back to it. Any other request programs a page that is not full. To resume, a host
-compares VERIFY of the sectors with its image, erases the first sector that differs and begins
-there.
+the host goes back to it. Any other request ends the transfer and programs a page that is not
+full. A WRITE with bytes outside a transfer is refused as NOT_ERASED: the device has restarted. To
+resume, a host compares VERIFY of the sectors with its image, erases the first sector that differs
+and begins there.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ MAX_PAYLOAD_BYTES = 1024  #: no frame's payload is longer, whatever HELLO says
 MIN_PAYLOAD_BYTES = 160  #: what every device takes
 FRAME_OVERHEAD_BYTES = 14  #: most bytes that a frame has beside its payload, at 1,024 bytes
 MAX_WINDOW_FRAMES = 16  #: unanswered WRITE requests, whatever HELLO says
+STALE_REQUESTS = 256  #: a request so far behind the last one answered, or less, came late
 DEFAULT_BAUD = 115200  #: after reset, and after a baud rate that did not prove itself
 N_SLOTS = 2
 SECTOR_BYTES = 4096  #: what one ERASE erases
@@ -49,7 +53,7 @@ class FrameType(IntEnum):
     ERASE = 0x02  #: erase one sector of a slot; SlotRange (length 0) -> empty
     WRITE = 0x03  #: the next bytes of a transfer; SlotRange, `length` bytes -> WriteAnswer
     READ = 0x04  #: read back from the cells; SlotRange -> `length` bytes
-    VERIFY = 0x05  #: hash the cells; SlotRange -> SHA-256, 32 bytes
+    VERIFY = 0x05  #: hash the cells, or with length 0 check the image; SlotRange -> SHA-256
     ACTIVATE = 0x06  #: check, run the known-answer test, commit; SlotRange of 0 -> ActivateAnswer
     RUN = 0x07  #: RunRequest; payload and answer by RunAction
     COUNTERS = 0x08  #: CountersRequest -> as many CounterRecord as fit

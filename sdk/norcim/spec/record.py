@@ -55,6 +55,14 @@ def _bit_fields(record: Any) -> tuple[BitField, ...]:
     return tuple(sorted(found, key=lambda f: (f.word, f.lsb)))
 
 
+def owned_bits(record: type) -> tuple[int, ...]:
+    """Of each word up to the last that has a field, the bits that fields own."""
+    masks = [0] * (1 + max(item.word for item in bit_fields(record)))
+    for item in bit_fields(record):
+        masks[item.word] |= ((1 << item.width) - 1) << item.lsb
+    return tuple(masks)
+
+
 def pack_record(record: Any, n_words: int) -> bytes:
     """Pack a record into `n_words` little-endian words; bits that no field owns are 0.
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from norcim.spec import error_codes, image_format, program, protocol, slot_table
 from norcim.spec.documented import constants, members, summary
-from norcim.spec.record import BitField, bit_fields
+from norcim.spec.record import BitField, bit_fields, owned_bits
 from norcim.spec.registers import NPU_REGISTERS, Register
 
 MODULES = (program, image_format, protocol, slot_table)
@@ -106,6 +106,8 @@ def _render_record(record: type) -> str:
     lines = [f"/* {record.__name__}: {summary(record)} */"]
     for item in bit_fields(record):
         lines += _field_macros(name, item)
+    masks = ", ".join(f"0x{mask:08x}u" for mask in owned_bits(record))
+    lines.append(_define(f"{name}_OWNED", f"{{{masks}}}", "bits that fields own; the others are 0"))
     return _lines(lines)
 
 

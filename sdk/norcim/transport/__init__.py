@@ -1,28 +1,68 @@
-"""Devices behind one interface: emulated now, boards over a serial port next."""
+"""Devices behind one interface: emulated ones, and boards on a serial port."""
 
 from __future__ import annotations
+
+import re
 
 from norcim.chips import Chip
 from norcim.errors import EXIT_DEVICE, NorcimError
 from norcim.transport.base import Device, DeviceInfo
 from norcim.transport.emulated import SCHEME, EmulatedDevice
+from norcim.transport.link import LinkError
 
-__all__ = ["Device", "DeviceInfo", "EmulatedDevice", "open_device"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "EmulatedDevice",
+    "LinkError",
+    "list_serial_ports",
+    "open_device",
+]
+
+_PORT = re.compile(r"/.+|COM[0-9]+|\\\\\.\\.+")
+_PROBE_S = 0.3
 
 
 def open_device(url: str, chip: Chip | None = None) -> Device:
     """Open a device by its url.
 
-    url   "emulator:" for one in memory, "emulator:PATH" for one whose flash is kept in a file
+    url   "emulator:" for one in memory, "emulator:PATH" for one whose flash is kept in a file, or
+          a serial port: "/dev/ttyUSB0", "COM3"
     chip  the chip that an emulated device has, None: takes images for any chip
-    Raises NC-E0601 for another url, NC-E0602 or NC-E0603 if the file cannot be used.
+    Raises NC-E0601 for another url, NC-E0602 or NC-E0603 if the file cannot be used, NC-E0603 or
+    NC-E0635 if the port cannot be opened, NC-E0631 if no norcim device answers on it.
     """
-    if not url.startswith(SCHEME):
+    if url.startswith(SCHEME):
+        return EmulatedDevice(url.removeprefix(SCHEME) or None, chip)
+    if not _PORT.fullmatch(url):
         raise NorcimError(
             "NC-E0601", "no transport for this device", where=url,
-            expected="emulator: or emulator:PATH", got=url or "nothing",
-            why="this version drives emulated devices only, no serial ports yet",
-            fix="use -p emulator: (in memory) or -p emulator:FILE (its flash is kept in FILE)",
+            expected="emulator:, emulator:PATH or a serial port", got=url or "nothing",
+            fix="use -p emulator: (in memory), -p emulator:FILE (its flash is kept in FILE) or a "
+            "port that `norcim devices` lists, such as /dev/ttyUSB0 or COM3",
             exit_code=EXIT_DEVICE,
         )  # fmt: skip
-    return EmulatedDevice(url.removeprefix(SCHEME) or None, chip)
+    from norcim.transport.board import Board
+    from norcim.transport.serial import SerialStream
+
+    return Board(SerialStream(url))
+
+
+def list_serial_ports() -> list[tuple[str, str, DeviceInfo | NorcimError]]:
+    """Name and description of every serial port, and who answers there or why nobody does."""
+    from norcim.transport import serial
+
+    return [(name, what, probe_port(name)) for name, what in serial.list_serial_ports()]
+
+
+def probe_port(port: str) -> DeviceInfo | NorcimError:
+    """Who answers on a port, or why nobody does; waits for about a second."""
+    from norcim.transport.board import Board
+    from norcim.transport.serial import SerialStream
+    from norcim.transport.wire import Patience
+
+    try:
+        with Board(SerialStream(port), Patience(answer_s=_PROBE_S, tries=3)) as board:
+            return board.info()
+    except NorcimError as error:
+        return error

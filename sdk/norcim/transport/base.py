@@ -13,6 +13,7 @@ from norcim.emulator import Counters
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.image import ImageContent, memory_needs, read_image
 from norcim.spec.image_format import SHA256
+from norcim.spec.program import ABI_LEVEL
 from norcim.spec.protocol import NO_SLOT, SECTOR_BYTES
 
 ReportProgress = Callable[[str, int, int], None]
@@ -189,10 +190,19 @@ def _report(progress: ReportProgress | None, step: str, done: int, total: int) -
 def check_fits(data: bytes, info: DeviceInfo) -> ImageContent:
     """Decode an image that is meant for a device.
 
-    Raises NC-E05xx if it is damaged or of another ABI level, NC-E0615 if it was compiled for
-    another chip, NC-E0616 if it is too large for a slot or a memory.
+    Raises NC-E05xx if it is damaged or of another ABI level, NC-E0627 if the device is of another
+    one, NC-E0615 if the image was compiled for another chip, NC-E0616 if it is too large for a slot
+    or a memory.
     """
     content = read_image(data)
+    if info.abi_level != ABI_LEVEL:
+        raise NorcimError(
+            "NC-E0627", "the device executes images of another ABI level",
+            expected=str(ABI_LEVEL), got=str(info.abi_level), exit_code=EXIT_UNSUPPORTED,
+            why="it would read the program's descriptors in another way",
+            fix="install the version of norcim that fits the device's firmware, or update that "
+            "firmware; nothing was erased",
+        )  # fmt: skip
     if info.chip and (content.chip, content.chip_hash) != (info.chip, info.chip_hash):
         raise NorcimError(
             "NC-E0615", "the image was compiled for another chip",
@@ -201,7 +211,8 @@ def check_fits(data: bytes, info: DeviceInfo) -> ImageContent:
             fix=f"compile the model again with --chip {info.chip}", exit_code=EXIT_UNSUPPORTED,
         )  # fmt: skip
     limits = {"slot_bytes": info.slot_bytes, **info.memories}
-    for name, needed in {"slot_bytes": len(data), **memory_needs(content)}.items():
+    needs = {"slot_bytes": len(data), "weight_bytes": len(content.weights)}
+    for name, needed in {**needs, **memory_needs(content)}.items():
         if name in limits and needed > limits[name]:
             raise NorcimError(
                 "NC-E0616", "the image is too large for the device", where=name,

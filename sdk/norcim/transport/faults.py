@@ -54,6 +54,8 @@ _MEANINGS = {
     DeviceError.KAT_FAILED: _Meaning("NC-E0628", "the known-answer test failed: the image is not "
                                      "activated", "compile it again; if it happens again, the "
                                      "device computes wrongly"),
+    DeviceError.NO_NPU: _Meaning("NC-E0629", "the device has no NPU: it stores images and runs "
+                                 "none", "use a board with an NPU, or -p emulator:"),
 }  # fmt: skip
 
 

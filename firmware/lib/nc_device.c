@@ -1,0 +1,471 @@
+#include "nc_device.h"
+
+#include "nc_bytes.h"
+#include "nc_run.h"
+
+/* A request's range, where it begins with a SlotRange. */
+struct range {
+    uint32_t slot;
+    uint32_t offset;
+    uint32_t length;
+};
+
+#define SLOT_RANGE_BYTES (4u * NC_SLOT_RANGE_WORDS)
+#define RUN_REQUEST_BYTES (4u * NC_RUN_REQUEST_WORDS)
+
+static uint8_t *payload_of(struct nc_device *device)
+{
+    return device->raw + NC_FRAME_HEADER_BYTES;
+}
+
+static uint8_t check_slot(const struct nc_device *device, uint32_t slot, struct nc_image *image)
+{
+    if (slot >= NC_N_SLOTS) {
+        return NC_DEVICE_ERROR_BAD_SLOT;
+    }
+    return nc_image_check(&device->hal, &device->config.limits,
+                          nc_store_base(&device->store, slot), device->store.slot_bytes, image);
+}
+
+/* Puts a checked image into the NPU; whatever was there is gone. */
+static uint8_t load(struct nc_device *device, uint32_t slot, const struct nc_image *image)
+{
+    device->loaded_slot = NC_NO_SLOT;
+    const uint8_t error = nc_run_load(&device->hal, image);
+    if (error == NC_DEVICE_ERROR_OK) {
+        device->image = *image;
+        device->loaded_slot = (uint8_t)slot;
+    }
+    return error;
+}
+
+/* Loads the image of a commit if the slot holds the very one. A device without an NPU keeps it. */
+static uint8_t load_committed(struct nc_device *device, const struct nc_commit *commit)
+{
+    struct nc_image image;
+    uint8_t error = check_slot(device, commit->slot, &image);
+    if (error == NC_DEVICE_ERROR_OK &&
+        !nc_equal(image.sha256, commit->sha256, NC_SHA256_BYTES)) {
+        error = NC_DEVICE_ERROR_IMAGE_DAMAGED;
+    }
+    return error == NC_DEVICE_ERROR_OK ? load(device, commit->slot, &image) : error;
+}
+
+static void boot(struct nc_device *device)
+{
+    struct nc_commit commits[NC_SLOT_TABLE_SECTORS];
+    uint32_t n_commits = 0;
+    const uint8_t repaired = nc_slots_recover(&device->hal, commits, &n_commits);
+    if (repaired != NC_DEVICE_ERROR_OK) {
+        nc_log_add(&device->log, "slot table: error %\n", repaired);
+    }
+    device->store.commit = commits[0];
+    for (uint32_t i = 0; i < n_commits && commits[i].slot != NC_NO_SLOT; i++) {
+        const uint8_t error = load_committed(device, &commits[i]);
+        if (error == NC_DEVICE_ERROR_OK || error == NC_DEVICE_ERROR_NO_NPU) {
+            device->store.commit = commits[i];
+            nc_log_add(&device->log,
+                       error == NC_DEVICE_ERROR_OK ? "slot % loaded" : "slot % sound, no NPU",
+                       commits[i].slot);
+            nc_log_add(&device->log, ", counter %\n", commits[i].counter);
+            return;
+        }
+        nc_log_add(&device->log, "slot % is not loaded", commits[i].slot);
+        nc_log_add(&device->log, ": error %\n", error);
+    }
+}
+
+void nc_device_begin(struct nc_device *device, const struct nc_hal *hal,
+                     const struct nc_config *config)
+{
+    device->hal = *hal;
+    device->config = *config;
+    device->loaded_slot = NC_NO_SLOT;
+    device->has_answered = false;
+    device->last_sequence = 0;
+    device->proving_baud = false;
+    device->log.n_bytes = 0;
+    device->n_encoded = 0;
+    nc_frame_reader_begin(&device->reader);
+    nc_store_begin(&device->store, &device->hal, config->slot_sectors);
+    boot(device);
+}
+
+static uint8_t answer_hello(struct nc_device *device, uint32_t *n_payload)
+{
+    const struct nc_config *config = &device->config;
+    const struct nc_limits *limits = &config->limits;
+    uint8_t *out = payload_of(device);
+    const uint32_t words[NC_HELLO_ANSWER_WORDS] = {
+        NC_PUT_HELLO_ANSWER_VERSION(NC_PROTOCOL_VERSION) |
+            NC_PUT_HELLO_ANSWER_WINDOW_FRAMES(config->window_frames) |
+            NC_PUT_HELLO_ANSWER_MAX_PAYLOAD_BYTES(config->max_payload_bytes),
+        NC_PUT_HELLO_ANSWER_ABI_LEVEL(limits->abi_level) |
+            NC_PUT_HELLO_ANSWER_LANES(config->lanes),
+        config->firmware_version & 0xffffffu,
+        NC_PUT_HELLO_ANSWER_ACTIVE_SLOT(device->store.commit.slot) |
+            NC_PUT_HELLO_ANSWER_LOADED_SLOT(device->loaded_slot) |
+            NC_PUT_HELLO_ANSWER_N_SLOTS(NC_N_SLOTS),
+        config->unique_id_lo,
+        config->unique_id_hi,
+        device->store.slot_bytes,
+        limits->activation_bytes,
+        limits->weight_bytes,
+        limits->vector_weight_bytes,
+        limits->n_descriptors,
+        limits->n_tiles,
+        limits->n_columns,
+        limits->n_tables,
+        config->clock_hz,
+    };
+    for (uint32_t i = 0; i < NC_HELLO_ANSWER_WORDS; i++) {
+        nc_put_u32(out + (size_t)4 * i, words[i]);
+    }
+    out += 4u * NC_HELLO_ANSWER_WORDS;
+    nc_copy(out, limits->chip_name, NC_IMAGE_HEADER_CHIP_NAME_BYTES);
+    nc_copy(out + NC_IMAGE_HEADER_CHIP_NAME_BYTES, limits->chip_hash,
+            NC_IMAGE_HEADER_CHIP_HASH_BYTES);
+    *n_payload = 4u * NC_HELLO_ANSWER_WORDS + NC_IMAGE_HEADER_CHIP_NAME_BYTES +
+                 NC_IMAGE_HEADER_CHIP_HASH_BYTES;
+    device->proving_baud = false;
+    return NC_DEVICE_ERROR_OK;
+}
+
+static bool get_range(const struct nc_frame *frame, struct range *range)
+{
+    uint32_t words[NC_SLOT_RANGE_WORDS];
+    if (frame->n_payload < SLOT_RANGE_BYTES) {
+        return false;
+    }
+    nc_get_words(words, frame->payload, NC_SLOT_RANGE_WORDS);
+    range->slot = NC_GET_SLOT_RANGE_SLOT(words);
+    range->offset = NC_GET_SLOT_RANGE_OFFSET(words);
+    range->length = NC_GET_SLOT_RANGE_LENGTH(words);
+    return true;
+}
+
+static uint8_t erase(struct nc_device *device, const struct range *range)
+{
+    if (range->length != 0) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    const uint8_t error = nc_store_erase(&device->store, range->slot, range->offset);
+    if (error == NC_DEVICE_ERROR_OK && range->slot == device->loaded_slot) {
+        device->loaded_slot = NC_NO_SLOT;
+    }
+    return error;
+}
+
+static uint8_t write(struct nc_device *device, const struct nc_frame *frame,
+                     const struct range *range, uint32_t *n_payload)
+{
+    if (range->length != frame->n_payload - SLOT_RANGE_BYTES) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    const uint8_t error = nc_store_write(&device->store, range->slot, range->offset,
+                                         frame->payload + SLOT_RANGE_BYTES, range->length);
+    nc_put_u32(payload_of(device), device->store.next_offset);
+    *n_payload = 4u * NC_WRITE_ANSWER_WORDS;
+    return error;
+}
+
+static uint8_t read(struct nc_device *device, const struct range *range, uint32_t *n_payload)
+{
+    if (range->length > device->config.max_payload_bytes) {
+        return NC_DEVICE_ERROR_BAD_RANGE;
+    }
+    *n_payload = range->length;
+    return nc_store_read(&device->store, range->slot, range->offset, payload_of(device),
+                         range->length);
+}
+
+static uint8_t verify(struct nc_device *device, const struct range *range, uint32_t *n_payload)
+{
+    struct nc_image image;
+    *n_payload = NC_SHA256_BYTES;
+    if (range->length > 0) {
+        return nc_store_hash(&device->store, range->slot, range->offset, range->length,
+                             payload_of(device));
+    }
+    const uint8_t error = check_slot(device, range->slot, &image);
+    if (error == NC_DEVICE_ERROR_OK) {
+        nc_copy(payload_of(device), image.sha256, NC_SHA256_BYTES);
+    }
+    return error;
+}
+
+/* Makes a slot that passed its known-answer test the active one, unless it is with this image. */
+static uint8_t commit(struct nc_device *device, uint32_t slot, const struct nc_image *image)
+{
+    struct nc_commit *active = &device->store.commit;
+    struct nc_commit next = {.image_bytes = image->total_bytes, .slot = (uint8_t)slot};
+    if (active->slot == slot && nc_equal(active->sha256, image->sha256, NC_SHA256_BYTES)) {
+        return NC_DEVICE_ERROR_OK;
+    }
+    nc_copy(next.sha256, image->sha256, NC_SHA256_BYTES);
+    const uint8_t error = nc_slots_commit(&device->hal, active, &next);
+    if (error == NC_DEVICE_ERROR_OK) {
+        *active = next;
+        nc_log_add(&device->log, "slot % committed", slot);
+        nc_log_add(&device->log, ", counter %\n", next.counter);
+    }
+    return error;
+}
+
+static uint8_t activate(struct nc_device *device, uint32_t slot, uint32_t *n_payload)
+{
+    const struct nc_image before = device->image;
+    const uint8_t slot_before = device->loaded_slot;
+    struct nc_image image;
+    uint8_t error = check_slot(device, slot, &image);
+    if (error != NC_DEVICE_ERROR_OK) {
+        return error;
+    }
+    error = load(device, slot, &image);
+    if (error == NC_DEVICE_ERROR_OK) {
+        error = nc_run_known_answer(&device->hal, &image);
+    }
+    if (error == NC_DEVICE_ERROR_OK) {
+        error = commit(device, slot, &image);
+    }
+    if (error != NC_DEVICE_ERROR_OK) {
+        device->loaded_slot = NC_NO_SLOT;
+        if (slot_before != NC_NO_SLOT) {
+            (void)load(device, slot_before, &before);
+        }
+    }
+    nc_put_u32(payload_of(device), device->store.commit.counter);
+    *n_payload = 4u * NC_ACTIVATE_ANSWER_WORDS;
+    return error;
+}
+
+static uint8_t load_slot(struct nc_device *device, uint32_t slot)
+{
+    struct nc_image image;
+    const uint32_t chosen = slot == NC_NO_SLOT ? device->store.commit.slot : slot;
+    if (chosen == NC_NO_SLOT) {
+        return NC_DEVICE_ERROR_NO_IMAGE;
+    }
+    const uint8_t error = check_slot(device, chosen, &image);
+    return error == NC_DEVICE_ERROR_OK ? load(device, chosen, &image) : error;
+}
+
+static uint8_t start(struct nc_device *device, uint32_t *n_payload)
+{
+    struct nc_npu_stop stop;
+    device->hal.npu->clear_counters(device->hal.context);
+    const uint8_t error = nc_run_start(&device->hal, &device->image, &stop);
+    nc_put_u32(payload_of(device), stop.descriptor);
+    nc_put_u32(payload_of(device) + 4, stop.cycles);
+    *n_payload = 4u * NC_START_ANSWER_WORDS;
+    return error;
+}
+
+static uint8_t output(struct nc_device *device, uint32_t offset, uint32_t *n_payload)
+{
+    const uint32_t total = device->image.output_bytes;
+    if (offset > total) {
+        return NC_DEVICE_ERROR_BAD_RANGE;
+    }
+    *n_payload = nc_min(total - offset, device->config.max_payload_bytes);
+    return nc_run_get(&device->hal, &device->image, offset, payload_of(device), *n_payload);
+}
+
+static uint8_t run(struct nc_device *device, const struct nc_frame *frame, uint32_t *n_payload)
+{
+    uint32_t words[NC_RUN_REQUEST_WORDS];
+    if (frame->n_payload < RUN_REQUEST_BYTES) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    nc_get_words(words, frame->payload, NC_RUN_REQUEST_WORDS);
+    const uint32_t action = NC_GET_RUN_REQUEST_ACTION(words);
+    const uint32_t argument = NC_GET_RUN_REQUEST_ARGUMENT(words);
+    const uint32_t n_bytes = frame->n_payload - RUN_REQUEST_BYTES;
+    if (action > NC_RUN_ACTION_OUTPUT || (action != NC_RUN_ACTION_INPUT && n_bytes > 0)) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    if (device->hal.npu == NULL) {
+        return NC_DEVICE_ERROR_NO_NPU;
+    }
+    if (action == NC_RUN_ACTION_LOAD) {
+        return load_slot(device, argument);
+    }
+    if (device->loaded_slot == NC_NO_SLOT) {
+        return NC_DEVICE_ERROR_NO_IMAGE;
+    }
+    if (action == NC_RUN_ACTION_INPUT) {
+        return nc_run_put(&device->hal, &device->image, argument,
+                          frame->payload + RUN_REQUEST_BYTES, n_bytes);
+    }
+    return action == NC_RUN_ACTION_START ? start(device, n_payload)
+                                         : output(device, argument, n_payload);
+}
+
+static uint8_t counters(struct nc_device *device, const struct nc_frame *frame,
+                        uint32_t *n_payload)
+{
+    const uint32_t n_record = 4u * NC_COUNTER_RECORD_WORDS;
+    uint32_t words[NC_COUNTER_RECORD_WORDS];
+    if (frame->n_payload != 4u * NC_COUNTERS_REQUEST_WORDS) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    if (device->loaded_slot == NC_NO_SLOT) {
+        return NC_DEVICE_ERROR_NO_IMAGE;
+    }
+    const uint32_t first = nc_get_u32(frame->payload);
+    const uint32_t n_there = nc_image_section(&device->image, NC_SECTION_KIND_PROGRAM)->length /
+                             (4u * NC_DESCRIPTOR_WORDS);
+    const uint32_t n_fit = device->config.max_payload_bytes / n_record;
+    const uint32_t n = first < n_there ? nc_min(n_there - first, n_fit) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        device->hal.npu->counters(device->hal.context, first + i, words);
+        for (uint32_t j = 0; j < NC_COUNTER_RECORD_WORDS; j++) {
+            nc_put_u32(payload_of(device) + (size_t)n_record * i + (size_t)4 * j, words[j]);
+        }
+    }
+    *n_payload = n * n_record;
+    return NC_DEVICE_ERROR_OK;
+}
+
+/* Requests that begin with a SlotRange. */
+static uint8_t execute_on_slot(struct nc_device *device, const struct nc_frame *frame,
+                               uint32_t *n_payload)
+{
+    struct range range;
+    if (!get_range(frame, &range) ||
+        (frame->type != NC_FRAME_TYPE_WRITE && frame->n_payload != SLOT_RANGE_BYTES)) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    switch (frame->type) {
+    case NC_FRAME_TYPE_ERASE:
+        return erase(device, &range);
+    case NC_FRAME_TYPE_WRITE:
+        return write(device, frame, &range, n_payload);
+    case NC_FRAME_TYPE_READ:
+        return read(device, &range, n_payload);
+    case NC_FRAME_TYPE_VERIFY:
+        return verify(device, &range, n_payload);
+    default:
+        return activate(device, range.slot, n_payload);
+    }
+}
+
+/* Requests about the device as a whole. */
+static uint8_t execute_on_device(struct nc_device *device, const struct nc_frame *frame,
+                                 uint32_t *n_payload)
+{
+    if (frame->n_payload != (frame->type == NC_FRAME_TYPE_BAUD ? 4u * NC_BAUD_REQUEST_WORDS : 0)) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    switch (frame->type) {
+    case NC_FRAME_TYPE_HELLO:
+        return answer_hello(device, n_payload);
+    case NC_FRAME_TYPE_LOG:
+        *n_payload =
+            nc_log_take(&device->log, payload_of(device), device->config.max_payload_bytes);
+        return NC_DEVICE_ERROR_OK;
+    case NC_FRAME_TYPE_RESET:
+        return NC_DEVICE_ERROR_OK;
+    default: /* BAUD: it changes once this is answered */
+        return device->hal.uart_can(device->hal.context, nc_get_u32(frame->payload))
+                   ? NC_DEVICE_ERROR_OK
+                   : NC_DEVICE_ERROR_BAD_RANGE;
+    }
+}
+
+static uint8_t execute(struct nc_device *device, const struct nc_frame *frame,
+                       uint32_t *n_payload)
+{
+    const uint8_t unfinished = frame->type == NC_FRAME_TYPE_WRITE
+                                   ? (uint8_t)NC_DEVICE_ERROR_OK
+                                   : nc_store_finish(&device->store);
+    switch (frame->type) {
+    case NC_FRAME_TYPE_HELLO:
+    case NC_FRAME_TYPE_LOG:
+    case NC_FRAME_TYPE_RESET:
+    case NC_FRAME_TYPE_BAUD:
+        return execute_on_device(device, frame, n_payload);
+    case NC_FRAME_TYPE_ERASE:
+    case NC_FRAME_TYPE_WRITE:
+    case NC_FRAME_TYPE_READ:
+    case NC_FRAME_TYPE_VERIFY:
+    case NC_FRAME_TYPE_ACTIVATE:
+        return unfinished != NC_DEVICE_ERROR_OK ? unfinished
+                                                : execute_on_slot(device, frame, n_payload);
+    case NC_FRAME_TYPE_RUN:
+        return run(device, frame, n_payload);
+    case NC_FRAME_TYPE_COUNTERS:
+        return counters(device, frame, n_payload);
+    default:
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+}
+
+/* What a request asks for once its answer is on the way. */
+static void act_after_answer(struct nc_device *device, const struct nc_frame *frame)
+{
+    if (frame->type == NC_FRAME_TYPE_BAUD) {
+        const uint32_t baud = nc_get_u32(frame->payload);
+        device->hal.uart_set(device->hal.context, baud);
+        device->proving_baud = true;
+        device->baud_deadline_ms = device->hal.now_ms(device->hal.context) + NC_BAUD_PROBE_MS;
+    }
+    if (frame->type == NC_FRAME_TYPE_RESET) {
+        device->hal.reset(device->hal.context);
+    }
+}
+
+static void answer(struct nc_device *device, const struct nc_frame *frame)
+{
+    uint32_t n_payload = 0;
+    const uint8_t status = execute(device, frame, &n_payload);
+    const bool stopped = frame->type == NC_FRAME_TYPE_RUN && n_payload == 4u * NC_START_ANSWER_WORDS;
+    const uint32_t header = NC_PUT_FRAME_HEADER_TYPE(frame->type | NC_ANSWER) |
+                            NC_PUT_FRAME_HEADER_STATUS(status) |
+                            NC_PUT_FRAME_HEADER_SEQUENCE(frame->sequence);
+    if (status != NC_DEVICE_ERROR_OK && !(stopped && status < NC_DEVICE_ERROR_BAD_REQUEST)) {
+        n_payload = 0;
+    }
+    device->has_answered = true;
+    device->last_sequence = frame->sequence;
+    device->n_encoded = nc_frame_encode(device->raw, header, n_payload, device->encoded);
+    device->hal.uart_write(device->hal.context, device->encoded, device->n_encoded);
+    if (status == NC_DEVICE_ERROR_OK) {
+        act_after_answer(device, frame);
+    }
+}
+
+static void handle(struct nc_device *device, const struct nc_frame *frame)
+{
+    const uint32_t behind = (uint16_t)(device->last_sequence - frame->sequence);
+    if ((frame->type & NC_ANSWER) != 0 || frame->status != 0) {
+        return; /* an echo, or no request */
+    }
+    if (frame->type != NC_FRAME_TYPE_HELLO && device->has_answered &&
+        behind <= NC_STALE_REQUESTS) {
+        if (behind == 0) {
+            device->hal.uart_write(device->hal.context, device->encoded, device->n_encoded);
+        }
+        return;
+    }
+    answer(device, frame);
+}
+
+void nc_device_take(struct nc_device *device, const uint8_t *bytes, uint32_t n_bytes)
+{
+    struct nc_frame frame;
+    for (uint32_t i = 0; i < n_bytes; i++) {
+        if (nc_frame_take(&device->reader, bytes[i], &frame)) {
+            handle(device, &frame);
+        }
+    }
+}
+
+void nc_device_poll(struct nc_device *device)
+{
+    const uint32_t now = device->hal.now_ms(device->hal.context);
+    if (device->proving_baud && (int32_t)(now - device->baud_deadline_ms) >= 0) {
+        device->proving_baud = false;
+        device->hal.uart_set(device->hal.context, NC_DEFAULT_BAUD);
+    }
+}

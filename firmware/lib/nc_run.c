@@ -1,0 +1,325 @@
+#include "nc_run.h"
+
+#include "nc_bytes.h"
+#include "nc_softmax.h"
+
+#define CHUNK_BYTES 256u
+
+static uint8_t load_section(const struct nc_hal *hal, const struct nc_image *image, uint32_t kind)
+{
+    const struct nc_section *section = nc_image_section(image, kind);
+    uint8_t chunk[CHUNK_BYTES];
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    for (uint32_t at = 0; at < section->length && error == NC_DEVICE_ERROR_OK; at += CHUNK_BYTES) {
+        const uint32_t n = nc_min(section->length - at, CHUNK_BYTES);
+        error = hal->flash_read(hal->context, image->base + section->offset + at, chunk, n);
+        if (error == NC_DEVICE_ERROR_OK) {
+            error = hal->npu->load(hal->context, kind, at, chunk, n);
+        }
+    }
+    return error;
+}
+
+uint8_t nc_run_load(const struct nc_hal *hal, const struct nc_image *image)
+{
+    static const uint32_t kinds[] = {
+        NC_SECTION_KIND_PROGRAM, NC_SECTION_KIND_TILES,          NC_SECTION_KIND_COLUMNS,
+        NC_SECTION_KIND_WEIGHTS, NC_SECTION_KIND_VECTOR_WEIGHTS, NC_SECTION_KIND_TABLES,
+    };
+    uint8_t error = hal->npu == NULL ? NC_DEVICE_ERROR_NO_NPU : NC_DEVICE_ERROR_OK;
+    for (uint32_t i = 0; i < sizeof kinds / sizeof kinds[0] && error == NC_DEVICE_ERROR_OK; i++) {
+        error = load_section(hal, image, kinds[i]);
+    }
+    return error;
+}
+
+/* Bytes that are moved between the ports and a buffer: into the ports from `source`, or out of
+ * them into `target`. */
+struct move {
+    const uint8_t *source;
+    uint8_t *target;
+    uint32_t at; /* in the buffer */
+};
+
+/* Moves `n_bytes` bytes of one port from its byte `index` on. */
+static uint8_t move_in_port(const struct nc_hal *hal, const struct nc_port *port, uint32_t index,
+                            uint32_t n_bytes, struct move *move)
+{
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    while (n_bytes > 0 && error == NC_DEVICE_ERROR_OK) {
+        const uint32_t channel = index % port->c;
+        const uint32_t pixel = index / port->c;
+        const uint32_t address = port->addr + pixel / port->w * port->row_stride +
+                                 pixel % port->w * port->pixel_stride + channel;
+        const uint32_t n = nc_min(port->c - channel, n_bytes);
+        error = move->target != NULL
+                    ? hal->npu->read(hal->context, address, move->target + move->at, n)
+                    : hal->npu->write(hal->context, address, move->source + move->at, n);
+        move->at += n;
+        index += n;
+        n_bytes -= n;
+    }
+    return error;
+}
+
+static uint8_t move_bytes(const struct nc_hal *hal, const struct nc_image *image, bool outputs,
+                          uint32_t offset, uint32_t n_bytes, struct move *move)
+{
+    struct nc_port port = {0};
+    uint32_t first = 0; /* of the port, among the bytes of all */
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    const uint32_t total = outputs ? image->output_bytes : image->input_bytes;
+    if (offset > total || n_bytes > total - offset) {
+        return NC_DEVICE_ERROR_BAD_RANGE;
+    }
+    for (uint32_t i = 0; i < image->n_ports && n_bytes > 0 && error == NC_DEVICE_ERROR_OK; i++) {
+        error = nc_image_port(hal, image, i, &port);
+        const uint32_t size = port.h * port.w * port.c;
+        if (error != NC_DEVICE_ERROR_OK || port.is_output != outputs) {
+            continue;
+        }
+        if (offset - first < size) {
+            const uint32_t n = nc_min(size - (offset - first), n_bytes);
+            error = move_in_port(hal, &port, offset - first, n, move);
+            offset += n;
+            n_bytes -= n;
+        }
+        first += size;
+    }
+    return error;
+}
+
+uint8_t nc_run_put(const struct nc_hal *hal, const struct nc_image *image, uint32_t offset,
+                   const uint8_t *bytes, uint32_t n_bytes)
+{
+    struct move move = {bytes, NULL, 0};
+    return move_bytes(hal, image, false, offset, n_bytes, &move);
+}
+
+uint8_t nc_run_get(const struct nc_hal *hal, const struct nc_image *image, uint32_t offset,
+                   uint8_t *bytes, uint32_t n_bytes)
+{
+    struct move move = {NULL, bytes, 0};
+    return move_bytes(hal, image, true, offset, n_bytes, &move);
+}
+
+/* A FIRMWARE descriptor's numbers. */
+struct step {
+    uint32_t in_addr, in_row, in_pixel;
+    uint32_t out_addr, out_row, out_pixel;
+    uint32_t h, w, c;
+};
+
+static bool fits(const struct nc_image *image, uint32_t addr, uint32_t row, uint32_t pixel,
+                 const struct step *step)
+{
+    const uint64_t last = addr + (uint64_t)(step->h - 1u) * row +
+                          (uint64_t)(step->w - 1u) * pixel + (step->c - 1u);
+    return last < image->activation_bytes;
+}
+
+static uint8_t read_step(const struct nc_image *image, const uint32_t *words, struct step *step)
+{
+    step->in_addr = NC_GET_DESCRIPTOR_IN_ADDR(words);
+    step->in_row = NC_GET_DESCRIPTOR_IN_ROW_STRIDE(words);
+    step->in_pixel = NC_GET_DESCRIPTOR_IN_PIXEL_STRIDE(words);
+    step->out_addr = NC_GET_DESCRIPTOR_OUT_ADDR(words);
+    step->out_row = NC_GET_DESCRIPTOR_OUT_ROW_STRIDE(words);
+    step->out_pixel = NC_GET_DESCRIPTOR_OUT_PIXEL_STRIDE(words);
+    step->h = NC_GET_DESCRIPTOR_IN_H(words);
+    step->w = NC_GET_DESCRIPTOR_IN_W(words);
+    step->c = NC_GET_DESCRIPTOR_IN_C(words);
+    if (NC_GET_DESCRIPTOR_OPCODE(words) != NC_OPCODE_FIRMWARE) {
+        return NC_DEVICE_ERROR_BAD_OPCODE;
+    }
+    if (NC_GET_DESCRIPTOR_FUNCTION(words) != NC_FUNCTION_SOFTMAX || step->h == 0 || step->w == 0 ||
+        step->c == 0) {
+        return NC_DEVICE_ERROR_BAD_FIELD;
+    }
+    return fits(image, step->in_addr, step->in_row, step->in_pixel, step) &&
+                   fits(image, step->out_addr, step->out_row, step->out_pixel, step)
+               ? NC_DEVICE_ERROR_OK
+               : NC_DEVICE_ERROR_ADDRESS_RANGE;
+}
+
+/* Reads `n_tables` tables from the image. */
+static uint8_t read_tables(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,
+                           uint32_t n_tables, uint8_t *bytes)
+{
+    const struct nc_section *section = nc_image_section(image, NC_SECTION_KIND_TABLES);
+    const uint32_t there = section->length / NC_TABLE_BYTES;
+    if (first > there || n_tables > there - first) {
+        return NC_DEVICE_ERROR_TABLE_MISSING;
+    }
+    return hal->flash_read(hal->context, image->base + section->offset + first * NC_TABLE_BYTES,
+                           bytes, n_tables * NC_TABLE_BYTES);
+}
+
+enum pass { FIND_LARGEST, ADD, DIVIDE };
+
+/* One pass over the channels of one position. */
+static uint8_t pass_over(const struct nc_hal *hal, const struct step *step, uint32_t in,
+                         uint32_t out, enum pass pass, struct nc_softmax *softmax)
+{
+    uint8_t chunk[CHUNK_BYTES];
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    for (uint32_t at = 0; at < step->c && error == NC_DEVICE_ERROR_OK; at += CHUNK_BYTES) {
+        const uint32_t n = nc_min(step->c - at, CHUNK_BYTES);
+        error = hal->npu->read(hal->context, in + at, chunk, n);
+        if (error != NC_DEVICE_ERROR_OK) {
+            return error;
+        }
+        if (pass == FIND_LARGEST) {
+            nc_softmax_find_largest(softmax, chunk, n);
+        } else if (pass == ADD) {
+            nc_softmax_add(softmax, chunk, n);
+        } else {
+            nc_softmax_divide(softmax, chunk, n);
+            error = hal->npu->write(hal->context, out + at, chunk, n);
+        }
+    }
+    return error;
+}
+
+static uint8_t run_softmax(const struct nc_hal *hal, const struct step *step,
+                           struct nc_softmax *softmax)
+{
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    for (uint32_t i = 0; i < step->h * step->w && error == NC_DEVICE_ERROR_OK; i++) {
+        const uint32_t y = i / step->w;
+        const uint32_t x = i % step->w;
+        const uint32_t in = step->in_addr + y * step->in_row + x * step->in_pixel;
+        const uint32_t out = step->out_addr + y * step->out_row + x * step->out_pixel;
+        softmax->largest = NC_SOFTMAX_NONE;
+        softmax->sum = 0;
+        for (uint32_t pass = FIND_LARGEST; pass <= DIVIDE && error == NC_DEVICE_ERROR_OK; pass++) {
+            error = pass_over(hal, step, in, out, (enum pass)pass, softmax);
+        }
+    }
+    return error;
+}
+
+/* Runs the firmware step at a descriptor. */
+static uint8_t run_step(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
+{
+    uint8_t raw[4u * NC_DESCRIPTOR_WORDS];
+    uint32_t words[NC_DESCRIPTOR_WORDS];
+    uint8_t table[NC_SOFTMAX_TABLE_BYTES];
+    uint8_t map[NC_TABLE_BYTES];
+    struct step step;
+    const struct nc_section *program = nc_image_section(image, NC_SECTION_KIND_PROGRAM);
+    const uint32_t offset = index * (uint32_t)sizeof raw;
+    if (index >= program->length / sizeof raw ||
+        hal->flash_read(hal->context, image->base + program->offset + offset, raw, sizeof raw) !=
+            NC_DEVICE_ERROR_OK) {
+        return NC_DEVICE_ERROR_BAD_OPCODE;
+    }
+    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
+    const bool use_map = NC_GET_DESCRIPTOR_USE_TABLE(words) != 0;
+    uint8_t error = read_step(image, words, &step);
+    if (error == NC_DEVICE_ERROR_OK) {
+        error = read_tables(hal, image, NC_GET_DESCRIPTOR_ARGUMENT(words), 2, table);
+    }
+    if (error == NC_DEVICE_ERROR_OK && use_map) {
+        error = read_tables(hal, image, NC_GET_DESCRIPTOR_TABLE(words), 1, map);
+    }
+    if (error != NC_DEVICE_ERROR_OK) {
+        return error;
+    }
+    if (table[0] == 0 && table[1] == 0) { /* sums of 0 would be divided by */
+        return NC_DEVICE_ERROR_TABLE_MISSING;
+    }
+    struct nc_softmax softmax = {
+        .table = table,
+        .map = use_map ? map : NULL,
+        .is_signed = NC_GET_DESCRIPTOR_IN_SIGNED(words) != 0,
+        .zero_point = NC_GET_DESCRIPTOR_OUT_ZP(words),
+        .hi = NC_GET_DESCRIPTOR_CLAMP_HI(words),
+    };
+    return run_softmax(hal, &step, &softmax);
+}
+
+uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
+                     struct nc_npu_stop *stop)
+{
+    uint32_t first = 0;
+    uint32_t cycles = 0;
+    uint8_t error = hal->npu == NULL ? NC_DEVICE_ERROR_NO_NPU : NC_DEVICE_ERROR_OK;
+    stop->descriptor = 0;
+    stop->cycles = 0;
+    stop->firmware = true;
+    while (error == NC_DEVICE_ERROR_OK && stop->firmware) {
+        stop->descriptor = first;
+        stop->cycles = 0;
+        stop->firmware = false;
+        error = hal->npu->run(hal->context, first, stop);
+        cycles += stop->cycles;
+        if (error == NC_DEVICE_ERROR_OK && stop->firmware) {
+            error = stop->descriptor < first ? (uint8_t)NC_DEVICE_ERROR_BAD_FIELD
+                                             : run_step(hal, image, stop->descriptor);
+            first = stop->descriptor + 1u;
+        }
+    }
+    stop->cycles = cycles;
+    return error;
+}
+
+/* Feeds one vector's inputs from the flash. */
+static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image, uint32_t vector)
+{
+    const uint32_t first = image->base +
+                           nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->offset +
+                           vector * image->input_bytes;
+    uint8_t chunk[CHUNK_BYTES];
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    for (uint32_t at = 0; at < image->input_bytes && error == NC_DEVICE_ERROR_OK;
+         at += CHUNK_BYTES) {
+        const uint32_t n = nc_min(image->input_bytes - at, CHUNK_BYTES);
+        error = hal->flash_read(hal->context, first + at, chunk, n);
+        if (error == NC_DEVICE_ERROR_OK) {
+            error = nc_run_put(hal, image, at, chunk, n);
+        }
+    }
+    return error;
+}
+
+/* Compares one vector's outputs with the flash. */
+static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image, uint32_t vector)
+{
+    const uint32_t first = image->base +
+                           nc_image_section(image, NC_SECTION_KIND_KAT_OUTPUT)->offset +
+                           vector * image->output_bytes;
+    uint8_t due[CHUNK_BYTES];
+    uint8_t got[CHUNK_BYTES];
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    for (uint32_t at = 0; at < image->output_bytes && error == NC_DEVICE_ERROR_OK;
+         at += CHUNK_BYTES) {
+        const uint32_t n = nc_min(image->output_bytes - at, CHUNK_BYTES);
+        error = hal->flash_read(hal->context, first + at, due, n);
+        if (error == NC_DEVICE_ERROR_OK) {
+            error = nc_run_get(hal, image, at, got, n);
+        }
+        if (error == NC_DEVICE_ERROR_OK && !nc_equal(due, got, n)) {
+            error = NC_DEVICE_ERROR_KAT_FAILED;
+        }
+    }
+    return error;
+}
+
+uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image)
+{
+    const uint32_t n_vectors =
+        nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->length / image->input_bytes;
+    struct nc_npu_stop stop;
+    uint8_t error = n_vectors == 0 ? NC_DEVICE_ERROR_KAT_FAILED : NC_DEVICE_ERROR_OK;
+    for (uint32_t i = 0; i < n_vectors && error == NC_DEVICE_ERROR_OK; i++) {
+        error = feed(hal, image, i);
+        if (error == NC_DEVICE_ERROR_OK) {
+            error = nc_run_start(hal, image, &stop);
+        }
+        if (error == NC_DEVICE_ERROR_OK) {
+            error = compare(hal, image, i);
+        }
+    }
+    return error;
+}

@@ -1,0 +1,25 @@
+/* Running a checked image on the NPU: loading, ports, firmware steps, the known-answer test. */
+
+#ifndef NC_RUN_H
+#define NC_RUN_H
+
+#include "nc_hal.h"
+#include "nc_image.h"
+
+/* Puts the image into the NPU's memories. */
+uint8_t nc_run_load(const struct nc_hal *hal, const struct nc_image *image);
+
+/* Bytes of the input ports (or output ports), one port after the other, from `offset` on. */
+uint8_t nc_run_put(const struct nc_hal *hal, const struct nc_image *image, uint32_t offset,
+                   const uint8_t *bytes, uint32_t n_bytes);
+uint8_t nc_run_get(const struct nc_hal *hal, const struct nc_image *image, uint32_t offset,
+                   uint8_t *bytes, uint32_t n_bytes);
+
+/* Runs once, firmware steps included. `stop` is filled in whatever comes back. */
+uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
+                     struct nc_npu_stop *stop);
+
+/* Runs every vector of the image's known-answer test; an image without one fails. */
+uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image);
+
+#endif

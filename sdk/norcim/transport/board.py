@@ -1,0 +1,280 @@
+"""A board that speaks the wire protocol, behind the interface of every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from norcim.emulator import Counters
+from norcim.errors import EXIT_DEVICE, NorcimError
+from norcim.image import read_header
+from norcim.image.needs import port_bytes
+from norcim.image.records import decode_records
+from norcim.spec.image_format import (
+    HEADER_BYTES,
+    MAX_PORTS,
+    SECTION_ENTRY_WORDS,
+    SECTION_TABLE_OFFSET,
+    SectionEntry,
+    SectionKind,
+)
+from norcim.spec.program import PORT_WORDS, Port
+from norcim.spec.protocol import (
+    BAUD_REQUEST_WORDS,
+    COUNTER_RECORD_WORDS,
+    COUNTERS_REQUEST_WORDS,
+    DEFAULT_BAUD,
+    NO_SLOT,
+    RUN_REQUEST_WORDS,
+    BaudRequest,
+    CounterRecord,
+    CountersRequest,
+    FrameType,
+    RunAction,
+    RunRequest,
+)
+from norcim.spec.record import pack_record, unpack_record
+from norcim.transport.base import Device, DeviceInfo, ReportProgress, slot_or_none
+from norcim.transport.link import ByteStream, LinkError, nonsense
+from norcim.transport.wire import Patience, Wire
+
+_SHA256_BYTES = 32
+_RESTARTS = 3  #: of a device during a write, before it is given up
+_MEMORIES = (
+    "activation_bytes", "weight_bytes", "vector_weight_bytes", "n_descriptors", "n_tiles",
+    "n_columns", "n_tables",
+)  # fmt: skip
+
+
+class Board(Device):
+    """A device at the other end of a byte stream.
+
+    Raises NC-E0631 if nothing answers there; the stream is closed then.
+    """
+
+    def __init__(self, stream: ByteStream, patience: Patience | None = None) -> None:
+        self.wire = Wire(stream, patience)
+        self._ports: tuple[Port, ...] | None = None
+        self._is_closed = False
+        try:
+            self.wire.hello()
+        except BaseException:
+            self.close()
+            raise
+
+    def info(self) -> DeviceInfo:
+        """Who is there; asks the device."""
+        self._check_open()
+        hello = self.wire.hello()
+        record = hello.record
+        version = (record.firmware_major, record.firmware_minor, record.firmware_patch)
+        return DeviceInfo(
+            name="board",
+            chip=hello.chip,
+            chip_hash=hello.chip_hash,
+            abi_level=record.abi_level,
+            lanes=record.lanes,
+            memories={name: getattr(record, name) for name in _MEMORIES},
+            firmware_version=".".join(map(str, version)),
+            unique_id=f"{record.unique_id_hi:08x}{record.unique_id_lo:08x}",
+            n_slots=record.n_slots,
+            slot_bytes=record.slot_bytes,
+            active_slot=slot_or_none(record.active_slot),
+            loaded_slot=slot_or_none(record.loaded_slot),
+        )
+
+    def activate(self, slot: int) -> None:
+        """Check, test, commit and load a slot."""
+        self._ports = None
+        self._on_slot(FrameType.ACTIVATE, slot)
+
+    def load(self, slot: int | None = None) -> None:
+        """Check and load a slot."""
+        self._ports = None
+        self._run(RunAction.LOAD, NO_SLOT if slot is None else slot)
+
+    def verify(self, slot: int) -> str:
+        """Let the device check a slot's image from its cells; returns its SHA-256 in hex."""
+        return self._sized(self._on_slot(FrameType.VERIFY, slot), _SHA256_BYTES).hex()
+
+    def write(
+        self,
+        slot: int,
+        data: bytes,
+        progress: ReportProgress | None = None,
+        *,
+        resume: bool = True,
+    ) -> None:
+        """As every device; goes on by itself when the device restarts meanwhile."""
+        for n_left in reversed(range(_RESTARTS)):
+            try:
+                super().write(slot, data, progress, resume=resume)
+            except NorcimError as error:
+                if error.id != "NC-E0614" or n_left == 0:
+                    raise
+                resume = True
+            else:
+                return
+
+    def run(self, inputs: Sequence[bytes], *, counters: bool = False) -> list[bytes]:
+        """Run a batch, sample by sample; the device counts always."""
+        ports = self._loaded_ports()
+        sizes = [port_bytes(port) for port in ports if not port.is_output]
+        out_sizes = [port_bytes(port) for port in ports if port.is_output]
+        n_samples = _count_samples(inputs, sizes, self.wire.url)
+        outputs = [bytearray() for _ in out_sizes]
+        for index in range(n_samples):
+            parts = [
+                data[index * size : (index + 1) * size]
+                for data, size in zip(inputs, sizes, strict=True)
+            ]
+            found = self._run_sample(b"".join(parts), sum(out_sizes))
+            for output, size in zip(outputs, out_sizes, strict=True):
+                output += found[:size]
+                found = found[size:]
+        return [bytes(output) for output in outputs]
+
+    def counters(self) -> tuple[Counters, ...]:
+        """Counters of the last run."""
+        found: list[Counters] = []
+        while True:
+            request = pack_record(CountersRequest(len(found)), COUNTERS_REQUEST_WORDS)
+            data = self._request(FrameType.COUNTERS, request)
+            n_record = 4 * COUNTER_RECORD_WORDS
+            if len(data) % n_record:
+                raise nonsense(self.wire.url, f"counters of {len(data)} bytes")
+            if not data:
+                return tuple(found)
+            for at in range(0, len(data), n_record):
+                record = unpack_record(CounterRecord, data[at : at + n_record])
+                index = len(found)
+                found.append(Counters(index, record.macs, record.conversions, record.saturated))
+
+    def log(self) -> list[str]:
+        """Lines of the device's log since they were last read."""
+        text = b""
+        while len(text) < 1 << 20 and (part := self._request(FrameType.LOG)):
+            text += part
+        return text.decode("utf-8", "replace").splitlines()
+
+    def reset(self) -> None:
+        """Restart the device: it loads the active slot."""
+        self._ports = None
+        self._request(FrameType.RESET)
+        self.wire.set_baud(DEFAULT_BAUD)
+        self.wire.hello(after_restart=True)
+
+    def set_baud(self, baud: int) -> int:
+        """Try another rate; returns the one that is used then.
+
+        The rate counts once a HELLO is answered at it. Else both ends go back to DEFAULT_BAUD.
+        """
+        request = pack_record(BaudRequest(baud), BAUD_REQUEST_WORDS)
+        self._request(FrameType.BAUD, request)
+        self.wire.set_baud(baud)
+        try:
+            self.wire.hello()
+        except LinkError as error:
+            if error.id != "NC-E0631":
+                raise
+            self.wire.set_baud(DEFAULT_BAUD)
+            self.wire.hello()
+            return DEFAULT_BAUD
+        return baud
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._is_closed = True
+        self.wire.close()
+
+    def _erase_sector(self, slot: int, offset: int) -> None:
+        self._on_slot(FrameType.ERASE, slot, offset)
+
+    def _program(self, slot: int, offset: int, data: bytes) -> None:
+        self._check_open()
+        self.wire.transfer(slot, offset, data)
+
+    def _hash(self, slot: int, offset: int, length: int) -> bytes:
+        found = self._on_slot(FrameType.VERIFY, slot, offset, length)
+        return self._sized(found, _SHA256_BYTES)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise NorcimError(
+                "NC-E0604", "the device was closed", where=self.wire.url, exit_code=EXIT_DEVICE,
+                fix="open it again",
+            )  # fmt: skip
+
+    def _request(self, type: FrameType, payload: bytes = b"") -> bytes:
+        self._check_open()
+        return self.wire.request(type, payload)
+
+    def _on_slot(self, type: FrameType, slot: int, offset: int = 0, length: int = 0) -> bytes:
+        self._check_open()
+        if not 0 <= slot < NO_SLOT:
+            raise NorcimError(
+                "NC-E0611", "the device has no such slot", where=self.wire.url, got=str(slot),
+                fix="choose one of the slots that it has", exit_code=EXIT_DEVICE,
+            )  # fmt: skip
+        return self.wire.on_slot(type, slot, offset, length)
+
+    def _run(self, action: RunAction, argument: int = 0, data: bytes = b"") -> bytes:
+        request = pack_record(RunRequest(action, argument), RUN_REQUEST_WORDS)
+        return self._request(FrameType.RUN, request + data)
+
+    def _run_sample(self, data: bytes, n_output: int) -> bytes:
+        size = self.wire.max_payload_bytes - 4 * RUN_REQUEST_WORDS
+        for at in range(0, len(data), size):
+            self._run(RunAction.INPUT, at, data[at : at + size])
+        self._run(RunAction.START)
+        found = b""
+        while len(found) < n_output:
+            part = self._run(RunAction.OUTPUT, len(found))
+            if not part or len(found) + len(part) > n_output:
+                raise nonsense(self.wire.url, f"{len(found) + len(part)} bytes of output")
+            found += part
+        return found
+
+    def _loaded_ports(self) -> tuple[Port, ...]:
+        """The ports of the loaded image, read from its slot."""
+        if self._ports is None:
+            slot = self.info().loaded_slot
+            if slot is None:
+                raise NorcimError(
+                    "NC-E0618", "the device has no image to run", where=self.wire.url,
+                    fix="flash one: norcim flash MODEL.cim", exit_code=EXIT_DEVICE,
+                )  # fmt: skip
+            header = self._read(slot, 0, HEADER_BYTES)
+            read_header(header)
+            n_entry = 4 * SECTION_ENTRY_WORDS
+            first = SECTION_TABLE_OFFSET + n_entry * (SectionKind.PORTS - 1)
+            entry = unpack_record(SectionEntry, header[first : first + n_entry])
+            if entry.length > 4 * PORT_WORDS * MAX_PORTS:
+                raise nonsense(self.wire.url, f"ports of {entry.length} bytes")
+            raw = self._read(slot, entry.offset, entry.length)
+            self._ports = decode_records(Port, raw, PORT_WORDS, "PORTS", MAX_PORTS)
+        return self._ports
+
+    def _read(self, slot: int, offset: int, length: int) -> bytes:
+        found = b""
+        while len(found) < length:
+            n = min(length - len(found), self.wire.max_payload_bytes)
+            part = self._on_slot(FrameType.READ, slot, offset + len(found), n)
+            found += self._sized(part, n)
+        return found
+
+    def _sized(self, data: bytes, n_bytes: int) -> bytes:
+        if len(data) != n_bytes:
+            raise nonsense(self.wire.url, f"{len(data)} bytes where {n_bytes} are due")
+        return data
+
+
+def _count_samples(inputs: Sequence[bytes], sizes: list[int], url: str) -> int:
+    n_samples = len(inputs[0]) // sizes[0] if inputs and sizes and sizes[0] else 0
+    if n_samples < 1 or [len(data) for data in inputs] != [n_samples * size for size in sizes]:
+        raise NorcimError(
+            "NC-E0612", "the bytes do not fit the device", where=url,
+            expected=" + ".join(f"n * {size}" for size in sizes),
+            got=" + ".join(str(len(data)) for data in inputs) or "none",
+            fix="check the number and shape of the inputs", exit_code=EXIT_DEVICE,
+        )  # fmt: skip
+    return n_samples
