@@ -31,6 +31,7 @@ class InterpretedBench:
             self._simulator = Simulator(self.bench)
         self._simulator.add_clock(1e-6)
         self._simulator.add_testbench(self._testbench)
+        self._has_run = False
         self._command = (0, 0, 0)
         self._result = (0, 0)
 
@@ -50,7 +51,9 @@ class InterpretedBench:
     def run(self, first: int = 0, watchdog: int = 0, most: int = 100_000) -> tuple[int, int]:
         """Start and wait: the packed status, and the cycles that it took."""
         self._command = (first, watchdog, most or 100_000)
-        self._simulator.reset()
+        if self._has_run:
+            self._simulator.reset()
+        self._has_run = True
         self._simulator.run()
         return self._result
 
