@@ -49,7 +49,8 @@ class Sequencer(Component):
     column_write, column_index, column, table_write, table_index, table_data   to the drain
     n_left, drain_busy, loaded            from the drain
     begin, end, stall, n_macs, is_mvm     to the counters
-    issue_latency: cycles from the decision to issue a line to the load of its sums
+
+    Parameter issue_latency: cycles from the decision to issue a line to the load of its sums.
     """
 
     def __init__(self, n_lanes: int, issue_latency: int) -> None:

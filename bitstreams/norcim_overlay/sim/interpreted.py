@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +25,7 @@ class InterpretedBench:
         self._layout = 0
         self._contents: dict[int, npt.NDArray[Any]] = {}
         self._counts: list[dict[str, int]] = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._simulator = Simulator(self.bench)
+        self._simulator = Simulator(self.bench)
         self._simulator.add_clock(1e-6)
         self._simulator.add_testbench(self._testbench)
         self._has_run = False

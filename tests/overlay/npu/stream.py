@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,9 +38,7 @@ def stream(
 
 def simulate(component: Any, testbench: Any, *, clock: bool = True) -> None:
     """Run a test bench to its end at a clock of 1 MHz, or without one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        simulator = Simulator(component)
+    simulator = Simulator(component)
     if clock:
         simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
 
 from norcim.emulator.reference import windows
 from norcim.spec.program import Descriptor
@@ -53,8 +54,6 @@ def connect_positions(ctx: Any, p: Positions, d: Descriptor) -> None:
 def walked(d: Descriptor, first: int, count: int, k_first: int) -> list[list[int]]:
     """Addresses as the two components give them, each position walked twice."""
     p, w, found = Positions(), Window(), []
-    from amaranth.hdl import Module
-
     m = Module()
     m.submodules += p, w
     m.d.comb += [w.y.eq(p.y), w.x.eq(p.x), w.base.eq(p.in_addr)]
