@@ -68,4 +68,4 @@ bench: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find sdk host_tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sdk host_tools bitstreams tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,7 +41,8 @@ def test_wheel_holds_packages_chips_and_models_but_no_training_scripts(wheel: Pa
     } <= names
     assert any(name.startswith("norcim/models/kws/clips/") for name in names)
     assert not [name for name in names if name.startswith("norcim/models") and ".py" in name]
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"norcim", "norcim_cli"}
+    packages = {"norcim", "norcim_cli", "norcim_overlay"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == packages
 
 
 def test_models_are_found_in_an_installed_wheel(wheel: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The NPU: executes the descriptors of `norcim.spec.program`."""

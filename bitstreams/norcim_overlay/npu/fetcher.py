@@ -1,0 +1,59 @@
+"""Reads consecutive words of the record memory."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib.wiring import Component, In, Out, Signature
+
+
+def record_port() -> Signature:
+    """A pipelined read port of 32-bit words; answers come in order, at any latency.
+
+    request, addr  a word address is asked for; taken in a cycle with `ready`
+    valid, data    an answer
+    """
+    return Signature(
+        {
+            "request": Out(1),
+            "addr": Out(32),
+            "ready": In(1),
+            "valid": In(1),
+            "data": In(32),
+        }
+    )
+
+
+class Fetcher(Component):
+    """Reads `count` words from `address` on, one a cycle where the memory can.
+
+    start    begin; ignored words of an earlier, unfinished fetch must not arrive any more
+    word     strobe: `data` is word number `index`
+    done     strobe with the last word
+    """
+
+    start: In(1)
+    address: In(32)
+    count: In(9)
+    word: Out(1)
+    index: Out(9)
+    data: Out(32)
+    done: Out(1)
+    memory: Out(record_port())
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        asked, got, count = Signal(9), Signal(9), Signal(9)
+        addr = Signal(32)
+        m.d.comb += [
+            self.memory.addr.eq(addr),
+            self.memory.request.eq(asked != count),
+            self.word.eq(self.memory.valid & (got != count)),
+            self.index.eq(got),
+            self.data.eq(self.memory.data),
+            self.done.eq(self.word & (got + 1 == count)),
+        ]
+        with m.If(self.memory.request & self.memory.ready):
+            m.d.sync += [asked.eq(asked + 1), addr.eq(addr + 1)]
+        with m.If(self.word):
+            m.d.sync += got.eq(got + 1)
+        with m.If(self.start):
+            m.d.sync += [addr.eq(self.address), asked.eq(0), got.eq(0), count.eq(self.count)]
+        return m
