@@ -1,0 +1,216 @@
+"""The sequencer apart from its states: parts, registers, address checks."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, connect, flipped
+
+from norcim.spec.error_codes import DeviceError
+from norcim.spec.program import (
+    COLUMN_WORDS,
+    DESCRIPTOR_WORDS,
+    TILE_WORDS,
+    Column,
+    Descriptor,
+    Encoding,
+    Opcode,
+    Tile,
+)
+from norcim_overlay.npu.drain import Parameters
+from norcim_overlay.npu.fetcher import Fetcher
+from norcim_overlay.npu.lines import Lines
+from norcim_overlay.npu.operation import Operation
+from norcim_overlay.npu.positions import Positions
+from norcim_overlay.npu.records import RecordDecoder
+from norcim_overlay.npu.steps import Steps
+from norcim_overlay.npu.window import Window
+
+
+class SequencerWiring(Component):
+    """Parts and registers of the sequencer, and what holds in every state.
+
+    It has no ports of its own: see `Sequencer`, which adds them and the states.
+    """
+
+    n_lanes: int
+    issue_latency: int
+
+    # Parts and registers.
+
+    def _parts(self, m: Module) -> None:
+        m.submodules.fetcher = self.fetcher = Fetcher()
+        m.submodules.descriptor = self.descriptor = RecordDecoder(Descriptor, DESCRIPTOR_WORDS)
+        m.submodules.tile = self.tile = RecordDecoder(Tile, TILE_WORDS)
+        m.submodules.column_record = self.column_record = RecordDecoder(Column, COLUMN_WORDS)
+        m.submodules.operation = self.operation = Operation()
+        m.submodules.steps = self.steps = Steps()
+        m.submodules.window = self.window = Window()
+        m.submodules.positions = self.positions = Positions()
+        m.submodules.lines = self.lines = Lines()
+        connect(m, self.fetcher.memory, flipped(self.memory))
+        self.d, self.t = self.descriptor.fields, self.tile.fields
+
+    def _registers(self) -> None:
+        self.words = Signal(data.ArrayLayout(32, DESCRIPTOR_WORDS))
+        self.tile_words = Signal(data.ArrayLayout(32, TILE_WORDS))
+        self.tile_index, self.group_tile = Signal(32), Signal(32)
+        self.channel = Signal(17)  # first lane's channel, within the column group for an MVM
+        self.in_offset, self.out_offset = Signal(32), Signal(32)  # of that channel
+        self.new_group, self.in_position = Signal(), Signal()
+        self.out_addr, self.in2_addr = Signal(32), Signal(32)  # of the position
+        self.n_missing, self.known_missing = Signal(32), Signal(33)
+        self.average = Signal(Parameters)
+        self.pending, self.in_flight = Signal(), Signal(self.issue_latency + 2)
+        self.n_active = Signal(range(self.n_lanes + 1))
+        self.cycles = Signal(32)
+        self.n_channels = Signal(17)
+        self.fault = Signal(8)
+        self.abort = Signal()
+        self.quiet = Signal()  # nothing is on its way
+        self.enter = Signal()  # the next position begins
+
+    # Wiring that holds in every state.
+
+    def _wire_window(self, m: Module) -> None:
+        w, d, t, op = self.window, self.d, self.t, self.operation
+        m.d.comb += [
+            op.fields.eq(d), op.average.eq(self.average), self.mode.eq(op.mode),
+            self.is_mvm.eq(op.is_mvm),
+            w.in_h.eq(d.in_h), w.in_w.eq(d.in_w),
+            w.kernel_h.eq(op.kernel_h), w.kernel_w.eq(op.kernel_w),
+            w.dilation_h.eq(d.dilation_h), w.dilation_w.eq(d.dilation_w),
+            w.n_channels.eq(Mux(op.is_mvm, t.in_c_count, 1)),
+            w.channel_first.eq(Mux(op.is_mvm, t.in_c_first, 0)),
+            w.tap_row_step.eq(self.steps.tap_row), w.tap_step.eq(self.steps.tap),
+            w.k_first.eq(Mux(op.is_mvm, t.k_first, 0)),
+            w.y.eq(self.positions.y), w.x.eq(self.positions.x), w.base.eq(self.positions.in_addr),
+            w.restart.eq(self.lines.restart), w.advance.eq(self.lines.advance),
+        ]  # fmt: skip
+        s = self.steps
+        m.d.comb += [
+            s.row_stride.eq(d.in_row_stride), s.pixel_stride.eq(d.in_pixel_stride),
+            s.factor_row.eq(op.stride_h), s.factor_pixel.eq(op.stride_w),
+            s.factor_tap_row.eq(d.dilation_h), s.factor_tap.eq(d.dilation_w),
+            s.factor_pad_row.eq(op.pad_top), s.factor_pad_pixel.eq(op.pad_left),
+        ]  # fmt: skip
+
+    def _wire_positions(self, m: Module) -> None:
+        p, d, op, s = self.positions, self.d, self.operation, self.steps
+        column_first = Mux(op.is_mvm, self.t.out_c_first + self.channel, self.out_offset)
+        m.d.comb += [
+            p.n_h.eq(d.out_h), p.n_w.eq(d.out_w),
+            p.y_first.eq(-op.pad_top), p.x_first.eq(-op.pad_left),
+            p.y_step.eq(op.stride_h), p.x_step.eq(op.stride_w),
+            p.in_first.eq(d.in_addr - s.pad_row - s.pad_pixel + self.in_offset),
+            p.in_row.eq(s.row), p.in_step.eq(s.pixel),
+            p.in2_first.eq(d.in2_addr + self.channel),
+            p.in2_row.eq(d.in2_row_stride), p.in2_step.eq(d.in2_pixel_stride),
+            p.out_first.eq(d.out_addr + column_first),
+            p.out_row.eq(d.out_row_stride), p.out_step.eq(d.out_pixel_stride),
+        ]  # fmt: skip
+        n_left = Signal(17)
+        m.d.comb += [
+            self.n_channels.eq(Mux(op.is_mvm, self.t.n_cols, d.out_c)),
+            n_left.eq(self.n_channels - self.channel),
+        ]
+        most = Mux(op.by_element, 1, self.n_lanes)
+        m.d.sync += self.n_active.eq(Mux(n_left < most, n_left, most))
+
+    def _wire_lines(self, m: Module) -> None:
+        li, d, t, op = self.lines, self.d, self.t, self.operation
+        depthwise = self.layout.vector_weights + d.weight_base
+        m.d.comb += [
+            li.n_rows.eq(t.n_rows), li.repeats.eq(t.repeats), li.n_bias_rows.eq(t.n_bias_rows),
+            li.split.eq(d.encoding == Encoding.PN),
+            li.is_mvm.eq(op.is_mvm), li.is_binary.eq(op.is_binary),
+            li.window_last.eq(self.window.is_last),
+            li.weight_first.eq(Mux(op.is_mvm, t.cells, depthwise) + self.channel),
+            li.weight_step.eq(Mux(op.is_mvm, t.n_cols, d.in_c)),
+        ]  # fmt: skip
+        with m.If(self.enter):
+            m.d.comb += li.begin.eq(1)
+            m.d.sync += [self.n_missing.eq(0), self.in_position.eq(0)]
+            with m.If(~self.in_position):
+                m.d.comb += [self.window.load.eq(1), self.positions.advance.eq(1)]
+                m.d.sync += self.out_addr.eq(self.positions.out_addr)
+                m.d.sync += self.in2_addr.eq(self.positions.in2_addr)
+            with m.Else():
+                m.d.comb += self.window.restart.eq(1)
+
+    def _wire_records(self, m: Module) -> None:
+        fetcher, column = self.fetcher, self.column_record.fields
+        last_word = Signal(32)
+        m.d.comb += [
+            self.descriptor.words.eq(self.words),
+            self.tile.words.eq(self.tile_words),
+            self.column_record.words.eq(Cat(last_word, fetcher.data)),
+            self.column.bias.eq(column.bias),
+            self.column.multiplier.eq(column.multiplier),
+            self.column.shift.eq(column.shift),
+            self.column_index.eq(fetcher.index // COLUMN_WORDS),
+            self.table_index.eq(fetcher.index),
+            self.table_data.eq(fetcher.data),
+        ]
+        with m.If(fetcher.word):
+            m.d.sync += last_word.eq(fetcher.data)
+
+    def _wire_issue(self, m: Module) -> None:
+        li, d, op, line = self.lines, self.d, self.operation, self.line
+        second = op.is_binary & li.operand
+        m.d.sync += [
+            self.issue.eq(li.step),
+            line.first.eq(li.first), line.last.eq(li.final),
+            line.inside.eq(self.window.inside), line.bias.eq(li.bias),
+            line.negative.eq(li.negative),
+            line.is_signed.eq(Mux(second, d.in2_signed, d.in_signed)),
+            line.zero_point.eq(Mux(second, d.in2_zp, op.in_zero_point)),
+            line.constant.eq(1),
+            line.hold.eq((d.opcode == Opcode.MUL) & ~li.operand),
+            self.read_addr.eq(Mux(second, self.in2_addr, self.window.addr)),
+            self.weight_addr.eq(li.weight_addr),
+        ]  # fmt: skip
+        with m.If(d.opcode == Opcode.MUL):
+            m.d.sync += line.first.eq(1)
+        with m.If(d.opcode == Opcode.ADD):
+            m.d.sync += line.constant.eq(Mux(second, d.multiplier_b, d.multiplier_a))
+        with m.If(li.step & ~self.enter):
+            m.d.sync += self.n_missing.eq(self.n_missing + ~self.window.inside)
+        counted = li.step & ~li.is_copy & (op.is_mvm | op.is_depthwise)
+        m.d.comb += self.n_macs.eq(Mux(counted, self.n_active, 0))
+        m.d.sync += self.in_flight.eq(Cat(li.step, self.in_flight[:-1]))
+        m.d.comb += self.quiet.eq(~self.pending & ~self.in_flight.any() & ~self.drain_busy)
+        self._hand_over(m)
+
+    def _hand_over(self, m: Module) -> None:
+        """The tag of the sums on their way."""
+        li, t, op = self.lines, self.t, self.operation
+        with m.If(li.step & li.final):
+            m.d.sync += [
+                self.pending.eq(1),
+                self.tag.addr.eq(self.out_addr),
+                self.tag.n_lanes.eq(self.n_active),
+                self.tag.gain.eq(t.gain),
+                self.tag.align.eq(Mux(op.is_mvm, t.align, 0)),
+                self.tag.first.eq(~op.is_mvm | t.first),
+                self.tag.last.eq(~op.is_mvm | t.last),
+            ]
+        with m.Elif(self.loaded):
+            m.d.sync += self.pending.eq(0)
+
+    def _check_accesses(self, m: Module) -> None:
+        """One cycle after a line was issued: did it leave a memory?"""
+        layout, op = self.layout, self.operation
+        cell_end = Mux(
+            op.is_mvm, layout.n_cell_bytes, layout.vector_weights + layout.n_vector_bytes
+        )
+        n_read = Mux(op.is_mvm, 1, self.n_active)
+        reads = self.issue & self.line.inside & ~self.line.bias
+        weighs = self.issue & (op.is_mvm | op.is_depthwise)
+        stores = self.issue & self.line.last & self.tag.last
+        with m.If(reads & (self.read_addr + n_read > layout.n_activation_bytes)):
+            m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
+        with m.Elif(stores & (self.tag.addr + self.n_active > layout.n_activation_bytes)):
+            m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
+        with m.Elif(weighs & (self.weight_addr + self.n_active > cell_end)):
+            m.d.comb += self.fault.eq(DeviceError.WEIGHT_RANGE)
