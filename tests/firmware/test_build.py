@@ -24,3 +24,13 @@ def test_library_needs_no_c_library() -> None:
         lines = path.read_text("utf-8").splitlines()
         used = {line.split("<")[1].rstrip(">") for line in lines if line.startswith("#include <")}
         assert used <= allowed, path.name
+
+
+def test_missing_compiler_skips_here_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="pip install ziglang"):
+        compiler.zig()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="pip install ziglang"):
+        compiler.zig()
