@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -52,7 +53,8 @@ def test_random_programs_leave_the_golden_memory(interpreted: InterpretedBench, 
 @pytest.fixture(scope="module", params=[8, 64])
 def verilated(request: pytest.FixtureRequest) -> Iterator[VerilatedBench]:
     if missing := missing_packages():
-        pytest.skip(f"not installed: {', '.join(missing)}; run: pip install 'norcim[overlay]'")
+        message = f"not installed: {', '.join(missing)}; run: pip install 'norcim[dev]'"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     with VerilatedBench(replace(SMALL, n_lanes=request.param, n_weight_bytes=1 << 14)) as bench:
         yield bench
 
