@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from norcim.quantise.engine import (
-    Layout,
     needs_calibration,
     quantise_graph,
     require_calibration,
 )
+from norcim.quantise.state import Layout
 
 __all__ = ["Layout", "needs_calibration", "quantise_graph", "require_calibration"]

@@ -1,0 +1,48 @@
+"""What the quantiser knows while it goes through a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from norcim.chips.model import Chip
+from norcim.ir.graph import Floats, Graph, Op, QParams
+from norcim.ir.lowered import LayerError, QuantOp, TileShape
+
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How convolutions go onto the chip; the mapper's side of the bargain.
+
+    on_vector_path  whether a convolution runs beside the arrays
+    tile            (convolution, wordlines an input) -> its tiles
+    copies_of       convolution -> most copies of its wordlines that a tile can hold
+    bias_rows       bias rows that every tile may use
+    """
+
+    on_vector_path: Callable[[Op], bool]
+    tile: Callable[[Op, int], tuple[TileShape, ...]]
+    copies_of: Callable[[Op], int]
+    bias_rows: int
+
+
+@dataclass
+class State:
+    """What is known so far: parameters, codes and errors by tensor, and the finished steps."""
+
+    chip: Chip
+    graph: Graph
+    layout: Layout
+    expected: Mapping[str, Floats]
+    q: dict[str, QParams]
+    codes: dict[str, Codes]
+    tied: Mapping[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    rescaled: list[str] = field(default_factory=list)
+    done: list[QuantOp] = field(default_factory=list)
+    errors: dict[str, LayerError] = field(default_factory=dict)
