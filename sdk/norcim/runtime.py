@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -240,22 +239,17 @@ def _shape_error(name: str, shape: tuple[int, ...], array: Array) -> NorcimError
     )
 
 
-def port_scale(port: Port) -> float:
-    """Scale of a port: real = scale * (code - zero_point)."""
-    return float(struct.unpack("<f", struct.pack("<I", port.scale))[0])
-
-
 def quantise_port(port: Port, values: npt.ArrayLike) -> Bytes:
     """Real values (n, h, w, c) as the code bytes of a port: half to even, saturated."""
     lo, hi = (-128, 127) if port.signed else (0, 255)
-    codes = np.rint(np.asarray(values, np.float64) / port_scale(port)) + port.zero_point
+    codes = np.rint(np.asarray(values, np.float64) / port.real_scale) + port.zero_point
     return np.asarray(np.clip(codes, lo, hi).astype(np.int16).astype(np.uint8))
 
 
 def dequantise_port(port: Port, data: Bytes) -> npt.NDArray[np.float64]:
     """Code bytes of a port as real values."""
     codes = data.view(np.int8) if port.signed else data
-    return port_scale(port) * (codes.astype(np.float64) - port.zero_point)
+    return port.real_scale * (codes.astype(np.float64) - port.zero_point)
 
 
 def encode_inputs(content: ImageContent, given: Mapping[str, Array]) -> list[Bytes]:

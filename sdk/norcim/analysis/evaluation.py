@@ -210,9 +210,8 @@ def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Flo
 
 
 def _port_values(port: Port, codes: Bytes) -> Floats:
-    scale = np.uint32(port.scale).view(np.float32)
     signed = codes.view(np.int8) if port.signed else codes
-    return np.asarray((signed.astype(np.float32) - port.zero_point) * scale, np.float32)
+    return np.asarray((signed.astype(np.float32) - port.zero_point) * port.real_scale, np.float32)
 
 
 def _layer_result(content: ImageContent, index: int, total: _Sums) -> LayerResult:

@@ -7,7 +7,6 @@ memories, meets no unknown number, and never overflows a 32-bit sum.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -292,7 +291,7 @@ def _check_ports(content: ImageContent) -> None:
             refuse("NC-E0548", where, "a size of the port is 0", "at least 1", extent)
         _check_box(content, where, "the port", port.addr, extent, strides)
         _check_distinct(where, "the port", extent, strides)
-        scale = struct.unpack("<f", struct.pack("<I", port.scale))[0]
+        scale = port.real_scale
         if not (math.isfinite(scale) and scale > 0):
             refuse("NC-E0548", where, "the scale is wrong", "finite and positive", scale)
         lo, hi = (-128, 127) if port.signed else (0, 255)

@@ -13,7 +13,7 @@ from norcim.ir.lowered import QuantOp, TileShape
 from norcim.quantise.conv_plan import ConvTask, Weights, forward, line_zero, wordline_codes
 from norcim.quantise.requantise_search import fit_columns, search_requantise
 from norcim.quantise.rows import sample_positions
-from norcim.quantise.scales import activation_qparams, weight_codes
+from norcim.quantise.scales import activation_qparams, clamp_codes, weight_codes
 from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
 from norcim.quantise.state import State
 from norcim.spec.program import Encoding, Rule, Stage
@@ -145,11 +145,3 @@ def _record(
     state.q[done.op.output] = q_out
     state.codes[done.op.output] = forward(task, weight, done.conv, q_out, done.clamp)
     return done
-
-
-def clamp_codes(clamp: tuple[float, float], q: QParams) -> tuple[int, int]:
-    """Real bounds of an activation as codes; an open side is the end of the code range."""
-    lo, hi = (
-        bound if math.isinf(bound) else round(bound / q.scale) + q.zero_point for bound in clamp
-    )
-    return int(max(lo, q.lo)), int(min(hi, q.hi))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,14 @@ def dequantise(codes: npt.ArrayLike, q: QParams) -> Real:
 def fake_quantise(values: Real, q: QParams) -> Real:
     """Real values as the codes can hold them."""
     return dequantise(quantise(values, q), q)
+
+
+def clamp_codes(clamp: tuple[float, float], q: QParams) -> tuple[int, int]:
+    """Real bounds of an activation as codes; an open side is the end of the code range."""
+    lo, hi = (
+        bound if math.isinf(bound) else round(bound / q.scale) + q.zero_point for bound in clamp
+    )
+    return int(max(lo, q.lo)), int(min(hi, q.hi))
 
 
 def weight_codes(

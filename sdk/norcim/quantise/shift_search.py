@@ -25,7 +25,7 @@ from norcim.quantise.conv_plan import (
     spread_bias,
     tile_sums,
 )
-from norcim.quantise.scales import dequantise
+from norcim.quantise.scales import clamp_codes, dequantise
 from norcim.spec.program import BIAS_DRIVE, Stage
 
 _CELL_LIMIT = 127
@@ -189,9 +189,8 @@ def _total(task: ConvTask, acc: list[Ints], bias: list[Ints], gain: int, c_out: 
 
 
 def _clamp(task: ConvTask, q: QParams) -> tuple[int, int]:
-    lo = q.lo if task.clamp[0] == -math.inf else round(task.clamp[0] / q.scale) + q.zero_point
-    hi = q.hi if task.clamp[1] == math.inf else round(task.clamp[1] / q.scale) + q.zero_point
-    return int(np.clip(lo, -128, 127)), int(np.clip(hi, -128, 127))
+    lo, hi = clamp_codes(task.clamp, q)
+    return min(lo, q.hi), max(hi, q.lo)
 
 
 def _q_out(task: ConvTask, trial: _Trial) -> QParams:

@@ -13,7 +13,7 @@ from norcim.chips.model import Chip
 from norcim.ir.functions import TABLE_FUNCTIONS
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import QuantOp
-from norcim.quantise.scales import activation_qparams, dequantise, quantise
+from norcim.quantise.scales import activation_qparams, clamp_codes, dequantise, quantise
 from norcim.spec.program import Stage
 
 Codes = npt.NDArray[np.int64]
@@ -66,13 +66,6 @@ def _pad(
     return q[0], done, np.pad(x[0], pads, constant_values=code)
 
 
-def _clamp(clamp: tuple[float, float] | None, q: QParams) -> tuple[int, int]:
-    lo, hi = clamp or (-math.inf, math.inf)
-    low = q.lo if math.isinf(lo) else max(q.lo, round(lo / q.scale) + q.zero_point)
-    high = q.hi if math.isinf(hi) else min(q.hi, round(hi / q.scale) + q.zero_point)
-    return low, high
-
-
 def _add(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
@@ -84,7 +77,7 @@ def _add(
         pair = tuple(1 << (k + e) if k + e >= 0 else 0 for e in exponents)
     else:
         pair, k = arith.encode_shared_shift((q[0].scale / q_out.scale, q[1].scale / q_out.scale))
-    bounds = _clamp(clamp, q_out)
+    bounds = clamp_codes(clamp or (-math.inf, math.inf), q_out)
     zero_points = (q[0].zero_point, q[1].zero_point)
     out = arith.add(x[0], x[1], zero_points, (pair[0], pair[1]), k, q_out.zero_point, *bounds)
     numbers = {"multiplier_a": pair[0], "multiplier_b": pair[1], "shift": k}
@@ -116,7 +109,7 @@ def _mul(
     if chip.stage == Stage.SHIFT:
         q_out = _octaves_from(q[0].scale * q[1].scale, q_out)
     m, k = arith.encode_multiplier(q[0].scale * q[1].scale / q_out.scale)
-    bounds = _clamp(clamp, q_out)
+    bounds = clamp_codes(clamp or (-math.inf, math.inf), q_out)
     zero_points = (q[0].zero_point, q[1].zero_point)
     out = arith.multiply(x[0], x[1], zero_points, m, k, q_out.zero_point, *bounds)
     return q_out, QuantOp(op, bounds, numbers={"multiplier_a": m, "shift": k}), out

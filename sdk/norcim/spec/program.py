@@ -8,6 +8,7 @@ laid out channels last: the byte of (y, x, c) is at
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -186,3 +187,8 @@ class Port:
     h: int = bits(5, 0, 16, "height")
     w: int = bits(5, 16, 16, "width")
     c: int = bits(6, 0, 16, "channels")
+
+    @property
+    def real_scale(self) -> float:
+        """The scale that the record's bits stand for."""
+        return float(struct.unpack("<f", struct.pack("<I", self.scale))[0])
