@@ -26,27 +26,29 @@ void give(uint32_t word) {
   for (int i = 0; i < 4; i++) putchar(static_cast<int>(word >> (8 * i) & 0xff));
 }
 
-void write_words() {
+void write_bytes() {
   bench->host_store = take();
   uint32_t addr = take();
   bench->host_write = 1;
-  for (uint32_t n = take(); n; n--) {
-    bench->host_addr = addr++;
+  for (uint32_t n = take(); n;) {
+    uint32_t count = n < 4 ? n : 4;
+    bench->host_addr = addr;
+    bench->host_count = count;
     bench->host_data = take();
     tick();
+    addr += count;
+    n -= count;
   }
   bench->host_write = 0;
 }
 
-void read_activations(int latency) {
-  uint32_t addr = take(), n = take();
-  for (uint32_t i = 0; i < n + latency; i++) {
-    bench->host_addr = addr + i;
+void read_bytes() {
+  bench->host_store = take();
+  uint32_t addr = take(), n = (take() + 3) / 4;
+  for (uint32_t i = 0; i < n + HOST_LATENCY; i++) {
+    bench->host_addr = addr + 4 * i;
+    if (i >= HOST_LATENCY) give(bench->host_read);
     tick();
-    if (i + 1 >= static_cast<uint32_t>(latency) && i + 1 < n + latency) {
-      bench->eval();
-      give(bench->host_read);
-    }
   }
 }
 
@@ -89,8 +91,8 @@ int main() {
   bench->rst = 0;
   while (uint32_t command = take()) {
     switch (command) {
-      case 1: write_words(); break;
-      case 2: read_activations(3); break;
+      case 1: write_bytes(); break;
+      case 2: read_bytes(); break;
       case 3: set_layout(); break;
       case 4: run(); break;
       case 5: read_counts(); break;

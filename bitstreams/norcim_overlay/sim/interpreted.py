@@ -1,4 +1,4 @@
-"""The bench in Amaranth's own simulator: needs no other tool, and is slow."""
+"""The NPU in Amaranth's own simulator: needs no other tool, and is slow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from amaranth.sim import Simulator
 
 from norcim_overlay.npu.counters import NAMES, Counters
 from norcim_overlay.npu.interface import Layout
+from norcim_overlay.npu.macro import NpuMacro, Sizes, Store
 from norcim_overlay.npu.vector_memory import VectorMemory
-from norcim_overlay.sim.bench import Bench, Sizes, Store
 
 Action = Callable[[Any], Any]
 
@@ -21,7 +21,7 @@ class InterpretedBench:
     """Same methods as VerilatedBench; memories and counters start anew with each `run`."""
 
     def __init__(self, sizes: Sizes) -> None:
-        self.sizes, self.bench = sizes, Bench(sizes)
+        self.sizes, self.bench = sizes, NpuMacro(sizes)
         self._layout = 0
         self._contents: dict[int, npt.NDArray[Any]] = {}
         self._counts: list[dict[str, int]] = []
@@ -32,14 +32,14 @@ class InterpretedBench:
         self._command = (0, 0, 0)
         self._result = (0, 0)
 
-    def write(self, store: int, addr: int, words: npt.NDArray[Any]) -> None:
+    def write(self, store: int, addr: int, content: npt.NDArray[Any]) -> None:
         """Keep a memory's content for the next run."""
         assert addr == 0
-        self._contents[store] = words.copy()
+        self._contents[store] = content.copy()
 
-    def read(self, addr: int, n_bytes: int) -> npt.NDArray[np.uint8]:
-        """Bytes of the activation memory after the run."""
-        return self._contents[Store.ACTIVATIONS][addr : addr + n_bytes]
+    def read(self, store: int, addr: int, n_bytes: int) -> npt.NDArray[np.uint8]:
+        """Bytes of a memory after the run."""
+        return self._contents[store].view(np.uint8)[addr : addr + n_bytes]
 
     def set_layout(self, packed: int, n_bits: int) -> None:
         """Set the layout, a packed `Layout`."""

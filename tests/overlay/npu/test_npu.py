@@ -13,7 +13,7 @@ import pytest
 from norcim.image.model import ImageContent
 from norcim.spec.error_codes import DeviceError
 from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Stage, Tile
-from norcim_overlay.sim.bench import Sizes
+from norcim_overlay.npu.macro import Sizes, Store
 from norcim_overlay.sim.interpreted import InterpretedBench
 from norcim_overlay.sim.program import load_program, run_program
 from norcim_overlay.sim.verilated import VerilatedBench, missing_packages
@@ -55,7 +55,9 @@ def verilated(request: pytest.FixtureRequest) -> Iterator[VerilatedBench]:
     if missing := missing_packages():
         message = f"not installed: {', '.join(missing)}; run: pip install 'norcim[dev]'"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with VerilatedBench(replace(SMALL, n_lanes=request.param, n_weight_bytes=1 << 14)) as bench:
+    n_lanes = request.param
+    sizes = replace(SMALL, n_lanes=n_lanes, n_vector_lanes=n_lanes, n_weight_bytes=1 << 14)
+    with VerilatedBench(sizes) as bench:
         yield bench
 
 
@@ -126,7 +128,10 @@ def test_the_same_step_without_an_error_runs_to_the_end(interpreted: Interpreted
     assert (ran.error, ran.descriptor, ran.done) == (DeviceError.OK, 2, True)
     assert interpreted.counts(1)["macs"] == 4
     assert interpreted.counts(1)["conversions"] == 2
-    assert interpreted.read(8, 2).tolist() == [2, 8]  # 0 * 1 + 1 * 2, 2 * 1 + 3 * 2
+    assert interpreted.read(Store.ACTIVATIONS, 8, 2).tolist() == [
+        2,
+        8,
+    ]  # 0 * 1 + 1 * 2, 2 * 1 + 3 * 2
 
 
 def test_the_watchdog_stops_a_run(interpreted: InterpretedBench) -> None:
@@ -148,4 +153,15 @@ def test_a_program_without_an_end_stops_behind_its_last_descriptor(
 
 def test_nothing_is_stored_outside_the_memory(interpreted: InterpretedBench) -> None:
     run(interpreted, content(replace(CONVOLUTION, out_addr=15)))
-    assert interpreted.read(0, 8).tolist() == list(range(8))
+    assert interpreted.read(Store.ACTIVATIONS, 0, 8).tolist() == list(range(8))
+
+
+@pytest.mark.slow
+def test_the_verilated_bench_reads_what_it_wrote(verilated: VerilatedBench) -> None:
+    rng = np.random.default_rng(3)
+    contents = {store: rng.integers(0, 256, 1021, dtype=np.uint8) for store in Store}
+    contents[Store.RECORDS] = contents[Store.RECORDS][:1020]
+    for store, content in contents.items():
+        verilated.write(store, 4, content)
+    for store, content in contents.items():
+        assert np.array_equal(verilated.read(store, 4, len(content)), content), store
