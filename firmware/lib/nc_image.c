@@ -248,7 +248,9 @@ static uint8_t check_limits(const uint8_t *header, const struct nc_limits *limit
         return NC_DEVICE_ERROR_WRONG_CHIP;
     }
     if (image->activation_bytes > limits->activation_bytes ||
-        count_items(image, NC_SECTION_KIND_WEIGHTS) > limits->weight_bytes ||
+        count_items(image, NC_SECTION_KIND_WEIGHTS) +
+                count_items(image, NC_SECTION_KIND_VECTOR_WEIGHTS) >
+            limits->weight_bytes ||
         count_items(image, NC_SECTION_KIND_VECTOR_WEIGHTS) > limits->vector_weight_bytes ||
         count_items(image, NC_SECTION_KIND_PROGRAM) > limits->n_descriptors ||
         count_items(image, NC_SECTION_KIND_TILES) > limits->n_tiles ||

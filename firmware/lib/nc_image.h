@@ -18,8 +18,8 @@ struct nc_limits {
     uint8_t chip_hash[NC_IMAGE_HEADER_CHIP_HASH_BYTES];
     uint32_t abi_level;
     uint32_t activation_bytes;
-    uint32_t weight_bytes;
-    uint32_t vector_weight_bytes;
+    uint32_t weight_bytes;        /* cells and vector weights, together */
+    uint32_t vector_weight_bytes; /* vector weights alone */
     uint32_t n_descriptors;
     uint32_t n_tiles;
     uint32_t n_columns;

@@ -30,6 +30,7 @@ from norcim.mapper import (
     on_vector_path,
     plan_memory,
     tile_conv,
+    vector_weight_bytes,
 )
 from norcim.quantise import Layout, needs_calibration, quantise_graph, require_calibration
 from norcim.spec.program import Port
@@ -130,7 +131,8 @@ def _quantise_and_map(
 
 def _bias_shares(graph: Graph, chip: Chip, groups: int) -> list[int]:
     """All bias rows for every tile, then the share that the plain packing leaves each."""
-    fair = free_bias_rows(graph_blocks(graph, chip, groups), chip)
+    blocks, n_vector = graph_blocks(graph, chip, groups), vector_weight_bytes(graph, chip)
+    fair = free_bias_rows(blocks, n_vector, chip)
     return sorted({chip.arrays.n_bias_rows, fair}, reverse=True)
 
 

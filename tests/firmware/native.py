@@ -163,8 +163,8 @@ class MemoryNpu:
 
 
 def make_config(slot_sectors: int = 2, chip: Chip | None = None, **changes: int) -> Config:
-    limits = Limits(abi_level=ABI_LEVEL, activation_bytes=1 << 16, weight_bytes=ANY)
-    for name in ("vector_weight_bytes", "n_descriptors", "n_tiles", "n_columns", "n_tables"):
+    limits = Limits(abi_level=ABI_LEVEL, activation_bytes=1 << 16)
+    for name, _ in Limits._fields_[4:]:
         setattr(limits, name, getattr(chip.memories, name) if chip else ANY)
     if chip:
         limits.chip_name[:] = chip.name.encode().ljust(32, b"\0")

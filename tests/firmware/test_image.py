@@ -192,3 +192,7 @@ def test_chip_and_its_memories(lib: Library) -> None:
         small = replace(nor1, memories=replace(nor1.memories, **{name: 1}))
         codes = _codes(lib, image, small)
         assert codes == (DeviceError.DOES_NOT_FIT, DeviceError.DOES_NOT_FIT), name
+    for n_bytes, code in ((145, DeviceError.OK), (144, DeviceError.DOES_NOT_FIT)):
+        # 129 bytes of cells and 16 of the vector path share one memory
+        shared = replace(nor1, memories=replace(nor1.memories, weight_bytes=n_bytes))
+        assert _codes(lib, image, shared) == (code, code)

@@ -749,12 +749,12 @@ enum nc_device_error {
 #define NC_HELLO_ANSWER_ACTIVATION_BYTES_MASK 0xffffffffu
 #define NC_GET_HELLO_ANSWER_ACTIVATION_BYTES(w) (((w)[7] >> 0) & 0xffffffffu)
 #define NC_PUT_HELLO_ANSWER_ACTIVATION_BYTES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
-#define NC_HELLO_ANSWER_WEIGHT_BYTES_WORD 8 /* cells of the arrays */
+#define NC_HELLO_ANSWER_WEIGHT_BYTES_WORD 8 /* cells and vector weights, together */
 #define NC_HELLO_ANSWER_WEIGHT_BYTES_SHIFT 0
 #define NC_HELLO_ANSWER_WEIGHT_BYTES_MASK 0xffffffffu
 #define NC_GET_HELLO_ANSWER_WEIGHT_BYTES(w) (((w)[8] >> 0) & 0xffffffffu)
 #define NC_PUT_HELLO_ANSWER_WEIGHT_BYTES(v) (((uint32_t)(v) & 0xffffffffu) << 0)
-#define NC_HELLO_ANSWER_VECTOR_WEIGHT_BYTES_WORD 9 /* weights of the vector path */
+#define NC_HELLO_ANSWER_VECTOR_WEIGHT_BYTES_WORD 9 /* vector weights alone */
 #define NC_HELLO_ANSWER_VECTOR_WEIGHT_BYTES_SHIFT 0
 #define NC_HELLO_ANSWER_VECTOR_WEIGHT_BYTES_MASK 0xffffffffu
 #define NC_GET_HELLO_ANSWER_VECTOR_WEIGHT_BYTES(w) (((w)[9] >> 0) & 0xffffffffu)

@@ -219,7 +219,7 @@ def _vector(step: Descriptor, chip: Chip) -> tuple[Counts, EnergySplit]:
     """A descriptor of the vector path or a firmware step."""
     timing, energy = chip.timing, chip.energy
     macs, steps, n_bytes = _vector_work(step)
-    cycles = -(-(macs or steps) // timing.lanes) + timing.descriptor_cycles
+    cycles = -(-(macs or steps) // timing.vector_lanes) + timing.descriptor_cycles
     counts = Counts(n_vector_macs=macs, n_vector_steps=steps, n_bytes=n_bytes, n_cycles=cycles)
     digital_j = macs * energy.mac_j + steps * energy.vector_op_j + n_bytes * energy.sram_byte_j
     return counts, EnergySplit(digital_j=digital_j, static_j=_static_j(chip, cycles))

@@ -46,7 +46,8 @@ class Memories:
     """Bytes, but for descriptors, tiles, columns and tables, which are counted."""
 
     activation_bytes: int
-    vector_weight_bytes: int
+    weight_bytes: int  # cells with their bias rows and vector weights, together
+    vector_weight_bytes: int  # vector weights alone
     n_descriptors: int
     n_tiles: int
     n_columns: int
@@ -58,7 +59,8 @@ class Timing:
     """For the latency estimate."""
 
     clock_hz: float
-    lanes: int  # MACs per cycle of the vector path (and of a digital MVM)
+    lanes: int  # MACs per cycle of an MVM where there are no converters
+    vector_lanes: int  # MACs or steps per cycle of the vector path
     n_converters: int  # columns digitised at once
     cycles_per_conversion: int
     descriptor_cycles: int  # fetch and set-up of one descriptor

@@ -59,13 +59,17 @@ SCHEMA: dict[str, Key] = {
     "digital.stage": Key("choice", "digital stage of the arithmetic page", choices=STAGES),
     "digital.vector_ops": Key("choices", "operations beside the arrays", choices=VECTOR_OPS),
     "memories.activation_bytes": _count("activation memory", 1, 1 << 30, "bytes"),
-    "memories.vector_weight_bytes": _count("weights of the vector path", 0, 1 << 30, "bytes"),
+    "memories.weight_bytes": _count(
+        "cells with their bias rows, and weights of the vector path, together", 1, 1 << 31, "bytes"
+    ),
+    "memories.vector_weight_bytes": _count("weights of the vector path alone", 0, 1 << 30, "bytes"),
     "memories.n_descriptors": _count("program descriptors", 1, 65535),
     "memories.n_tiles": _count("tile records", 1, 1 << 24),
     "memories.n_columns": _count("column records of the digital stage", 0, 1 << 24),
     "memories.n_tables": _count("256-entry lookup tables", 0, 65535),
     "timing.clock_hz": Key("float", "clock of the NPU", "Hz", 1e3, 1e11),
-    "timing.lanes": _count("MACs or steps per cycle of the vector path", 1, 1 << 20),
+    "timing.lanes": _count("MACs per cycle of an MVM that the lanes compute", 1, 1 << 20),
+    "timing.vector_lanes": _count("MACs or steps per cycle of the vector path", 1, 1 << 20),
     "timing.n_converters": _count(
         "columns digitised at once; 0: no converters, the lanes compute an MVM", 0, 65535
     ),

@@ -15,6 +15,7 @@ def memory_needs(content: ImageContent) -> dict[str, int]:
     """What an image needs of each memory, by its name in `norcim.chips.Memories`."""
     return {
         "activation_bytes": content.activation_bytes,
+        "weight_bytes": len(content.weights) + len(content.vector_weights),
         "vector_weight_bytes": len(content.vector_weights),
         "n_descriptors": len(content.program),
         "n_tiles": len(content.tiles),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from norcim.mapper.emit import emit, tile_blocks
-from norcim.mapper.fit import check_support, choose_group_limit, graph_blocks
+from norcim.mapper.fit import check_support, choose_group_limit, graph_blocks, vector_weight_bytes
 from norcim.mapper.memory import plan_memory
 from norcim.mapper.placement import Block, Position, free_bias_rows, place_blocks
 from norcim.mapper.tiling import most_copies, on_vector_path, tile_conv
@@ -22,4 +22,5 @@ __all__ = [
     "plan_memory",
     "tile_blocks",
     "tile_conv",
+    "vector_weight_bytes",
 ]

@@ -15,7 +15,7 @@ from norcim.ir.graph import Port as GraphPort
 from norcim.ir.graph import QParams, Shape
 from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
 from norcim.mapper.memory import MemoryPlan
-from norcim.mapper.placement import Block, Position, place_blocks
+from norcim.mapper.placement import Block, Position, check_weight_memory, place_blocks
 from norcim.spec.program import (
     Column,
     Descriptor,
@@ -63,13 +63,20 @@ def tile_blocks(quant: QuantGraph) -> list[Block]:
     ]
 
 
+def _vector_weight_bytes(quant: QuantGraph) -> int:
+    convs = [op.conv for op in quant.ops if op.conv is not None]
+    return sum(conv.vector_weights.size for conv in convs if conv.vector_weights is not None)
+
+
 def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]) -> ImageContent:
     """Build the image's content; the known-answer test is left empty.
 
     meta  goes into the image's metadata beside layers and ports
     Raises NC-E0302 or NC-E0303 if the tiles do not fit.
     """
-    positions = list(place_blocks(tile_blocks(quant), chip))
+    blocks = tile_blocks(quant)
+    check_weight_memory(blocks, _vector_weight_bytes(quant), chip)
+    positions = list(place_blocks(blocks, chip))
     sections = _Sections(quant, chip, memory, positions)
     for op in quant.ops:
         _EMIT[op.op.kind](sections, op)

@@ -6,7 +6,7 @@ from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Graph, Op
 from norcim.mapper.memory import plan_memory
-from norcim.mapper.placement import Block, place_blocks
+from norcim.mapper.placement import Block, check_weight_memory, place_blocks
 from norcim.mapper.tiling import on_vector_path, tile_conv
 
 _NEEDED_VECTOR_OP = {
@@ -56,7 +56,9 @@ def choose_group_limit(graph: Graph, chip: Chip) -> int:
     """
     for limit in GROUP_LIMITS:
         try:
-            place_blocks(graph_blocks(graph, chip, limit), chip)
+            blocks = graph_blocks(graph, chip, limit)
+            check_weight_memory(blocks, vector_weight_bytes(graph, chip), chip)
+            place_blocks(blocks, chip)
         except NorcimError:
             if limit == GROUP_LIMITS[-1]:
                 raise
@@ -69,6 +71,12 @@ def graph_blocks(graph: Graph, chip: Chip, group_limit: int) -> list[Block]:
     """The blocks that a graph needs at least (no bias rows, one wordline an input)."""
     convs = [op for op in graph.ops if op.kind == "conv"]
     return [block for op in convs for block in _blocks(op, chip, group_limit)]
+
+
+def vector_weight_bytes(graph: Graph, chip: Chip) -> int:
+    """Weights of the layers that run on the vector path."""
+    convs = [op for op in graph.ops if op.kind == "conv" and on_vector_path(op, chip)]
+    return sum(op.weight.size for op in convs if op.weight is not None)
 
 
 def _blocks(op: Op, chip: Chip, group_limit: int) -> list[Block]:

@@ -57,12 +57,25 @@ def place_blocks(blocks: Sequence[Block], chip: Chip) -> tuple[Position, ...]:
         if positions is not None:
             return positions
         short_of_bias = True
-    raise _bias_error(blocks, chip) if short_of_bias else _fit_error(blocks, chip)
+    raise _bias_error(blocks, chip) if short_of_bias else _fit_error(blocks, chip, chip.n_cells)
 
 
-def free_bias_rows(blocks: Sequence[Block], chip: Chip) -> int:
+def check_weight_memory(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> None:
+    """Whether cells, bias rows and vector weights fit the memory that they share.
+
+    Raises NC-E0302 if they do not, NC-E0303 if they would without bias rows.
+    """
+    free = chip.memories.weight_bytes - n_vector_bytes
+    n_cells = sum(block.n_lines * block.n_cols for block in blocks)
+    if n_cells > free:
+        raise _fit_error(blocks, chip, free)
+    if n_cells + sum(block.n_bias_rows * block.n_cols for block in blocks) > free:
+        raise _bias_error(blocks, chip)
+
+
+def free_bias_rows(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> int:
     """Bias rows that every block may use wherever the packing puts it: the strip shared by the
-    blocks of the fullest column."""
+    blocks of the fullest column, and the weight memory by all columns."""
     if not blocks or not chip.arrays.n_bias_rows:
         return 0
     depth = 1
@@ -73,7 +86,9 @@ def free_bias_rows(blocks: Sequence[Block], chip: Chip) -> int:
                 for (a, _, c), block in zip(placed, blocks, strict=True)
             )
             depth = max(depth, above)
-    return chip.arrays.n_bias_rows // depth
+    n_cells = sum(block.n_lines * block.n_cols for block in blocks)
+    free = max(chip.memories.weight_bytes - n_vector_bytes - n_cells, 0)
+    return min(chip.arrays.n_bias_rows // depth, free // sum(block.n_cols for block in blocks))
 
 
 def _pack(
@@ -137,7 +152,7 @@ def _needs(blocks: Sequence[Block]) -> list[tuple[int, str]]:
     return sorted(((count, layer) for layer, count in cells.items()), reverse=True)
 
 
-def _fit_error(blocks: Sequence[Block], chip: Chip) -> NorcimError:
+def _fit_error(blocks: Sequence[Block], chip: Chip, n_cells: int) -> NorcimError:
     needs = _needs(blocks)
     largest = ", ".join(f"{layer} ({count:,})" for count, layer in needs[:5])
     arrays = chip.arrays
@@ -145,7 +160,7 @@ def _fit_error(blocks: Sequence[Block], chip: Chip) -> NorcimError:
         "NC-E0302",
         "the layers do not fit the chip's arrays",
         where=f"{len(needs)} layers; the largest: {largest}",
-        expected=f"at most {chip.n_cells:,} cells in {arrays.count} array(s) of chip {chip.name!r}",
+        expected=f"at most {n_cells:,} cells in {arrays.count} array(s) of chip {chip.name!r}",
         got=f"{sum(count for count, _ in needs):,} cells in {len(blocks)} tiles",
         why="weights stay in the cells: there is no second pass over an array",
         fix="take a chip with more cells (`norcim chips`), or make the named layers smaller",
@@ -159,8 +174,9 @@ def _bias_error(blocks: Sequence[Block], chip: Chip) -> NorcimError:
         "NC-E0303",
         "the bias rows of the arrays run out",
         where=f"layer {most.layer} takes {most.n_bias_rows} of them",
-        expected=f"at most {chip.arrays.n_bias_rows} bias rows above any column",
-        got="tiles that share columns need more",
+        expected=f"at most {chip.arrays.n_bias_rows} bias rows above any column, and room for "
+        "their cells in the weight memory",
+        got="the tiles need more",
         why="tiles that lie above each other share the bias rows of their columns",
         fix="take a chip with more columns, or a smaller network",
         exit_code=EXIT_UNSUPPORTED,

@@ -211,8 +211,7 @@ def check_fits(data: bytes, info: DeviceInfo) -> ImageContent:
             fix=f"compile the model again with --chip {info.chip}", exit_code=EXIT_UNSUPPORTED,
         )  # fmt: skip
     limits = {"slot_bytes": info.slot_bytes, **info.memories}
-    needs = {"slot_bytes": len(data), "weight_bytes": len(content.weights)}
-    for name, needed in {**needs, **memory_needs(content)}.items():
+    for name, needed in {"slot_bytes": len(data), **memory_needs(content)}.items():
         if name in limits and needed > limits[name]:
             raise NorcimError(
                 "NC-E0616", "the image is too large for the device", where=name,

@@ -10,7 +10,14 @@ import pytest
 from norcim.chips import list_chips, load_chip, parse_chip
 from norcim.chips.schema import SCHEMA
 from norcim.errors import EXIT_USAGE, NorcimError
-from norcim.spec.program import Rule, Stage
+from norcim.spec.program import (
+    COLUMN_WORDS,
+    DESCRIPTOR_WORDS,
+    TABLE_BYTES,
+    TILE_WORDS,
+    Rule,
+    Stage,
+)
 
 DATA = Path(__file__).parents[3] / "sdk" / "norcim" / "chips" / "data"
 NOR1 = (DATA / "nor1.toml").read_text()
@@ -81,10 +88,15 @@ def test_digital_is_lossless_and_holds_a_mobilenet() -> None:
 
 def test_overlay_fits_the_fpga() -> None:
     chip = load_chip("overlay")
-    arrays = chip.arrays
-    assert arrays.count * (arrays.n_rows + arrays.n_bias_rows) * arrays.n_columns <= 256 * 1024
-    assert chip.memories.activation_bytes <= 128 * 1024
-    assert chip.timing.lanes == 64
+    memories = chip.memories
+    assert memories.weight_bytes == 64 * (4096 + 64)
+    assert memories.activation_bytes == 64 * 1024
+    records = [
+        (memories.n_descriptors, DESCRIPTOR_WORDS), (memories.n_tiles, TILE_WORDS),
+        (memories.n_columns, COLUMN_WORDS), (memories.n_tables, TABLE_BYTES // 4),
+    ]  # fmt: skip
+    assert sum(4 * count * words for count, words in records) == 32 * 1024
+    assert (chip.timing.lanes, chip.timing.vector_lanes) == (64, 32)
     assert chip.converter == load_chip("nor1").converter
 
 

@@ -8,9 +8,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from norcim.chips import load_chip
+from norcim.chips import Chip, load_chip
 from norcim.errors import NorcimError
-from norcim.mapper.placement import Block, Position, free_bias_rows, place_blocks
+from norcim.mapper.placement import (
+    Block,
+    Position,
+    check_weight_memory,
+    free_bias_rows,
+    place_blocks,
+)
 
 
 def overlap(a: range, b: range) -> bool:
@@ -71,6 +77,33 @@ def test_bias_rows_that_run_out_are_told_apart_from_cells() -> None:
 def test_free_bias_rows_are_shared_by_the_blocks_of_a_column() -> None:
     chip = load_chip("nor1")
     blocks = [Block("a", 800, 896, 0), Block("b", 800, 896, 0)]
-    free = free_bias_rows(blocks, chip)
+    free = free_bias_rows(blocks, 0, chip)
     assert free == 8
     place_blocks([replace(block, n_bias_rows=free) for block in blocks], chip)
+
+
+def test_bias_rows_also_share_the_weight_memory() -> None:
+    """1,000 cells and 500 vector weights leave 300 bytes of 1,800 for rows of 100 cells."""
+    chip = with_weight_bytes(1800)
+    blocks = [Block("a", 10, 60, 0), Block("b", 10, 40, 0)]
+    assert free_bias_rows(blocks, 500, chip) == 3
+    assert free_bias_rows(blocks, 900, chip) == 0
+
+
+def test_cells_and_vector_weights_share_the_weight_memory() -> None:
+    chip = with_weight_bytes(1500)
+    blocks = [Block("a", 10, 100, 0)]
+    check_weight_memory(blocks, 500, chip)
+    with pytest.raises(NorcimError) as caught:
+        check_weight_memory(blocks, 501, chip)
+    assert caught.value.id == "NC-E0302"
+    assert "at most 999 cells" in caught.value.expected
+    check_weight_memory([replace(blocks[0], n_bias_rows=2)], 300, chip)
+    with pytest.raises(NorcimError) as caught:
+        check_weight_memory([replace(blocks[0], n_bias_rows=2)], 301, chip)
+    assert caught.value.id == "NC-E0303"
+
+
+def with_weight_bytes(n_bytes: int) -> Chip:
+    chip = load_chip("overlay")
+    return replace(chip, memories=replace(chip.memories, weight_bytes=n_bytes))

@@ -47,7 +47,7 @@ def compiled(graph: Graph, x: Floats) -> ImageContent:
         lambda op: on_vector_path(op, CHIP),
         lambda op, lines: tile_conv(op, CHIP, lines_per_input=lines),
         lambda op: most_copies(op, CHIP),
-        free_bias_rows(graph_blocks(graph, CHIP, 0), CHIP),
+        free_bias_rows(graph_blocks(graph, CHIP, 0), 0, CHIP),
     )
     quant = quantise_graph(graph, CHIP, layout, {"x": x})
     return emit(quant, CHIP, plan_memory(quant.graph, CHIP), {})
