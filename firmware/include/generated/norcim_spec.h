@@ -927,37 +927,114 @@ enum nc_device_error {
 #define NC_SIGNATURE_DOMAIN "norcim image 1\000\000" /* without the C string's own zero */
 #define NC_SIGNATURE_DOMAIN_BYTES 16u
 
-/* Registers of the NPU, byte offsets from its base address */
-#define NC_NPU_ID_OFFSET 0x00 /* what this NPU is */
+/* Memory map of the SoC; registers at byte offsets from their peripheral's base */
+#define NC_IO_BASE 0x80000000u /* addresses from here on are not cached */
+#define NC_RAM_BASE 0x00000000u /* the CPU's memory, with the firmware in it */
+#define NC_ACTIVATIONS_BASE 0x81000000u /* activation memory of the NPU */
+#define NC_WEIGHTS_BASE 0x82000000u /* weight memory: cells, then vector weights */
+#define NC_RECORDS_BASE 0x83000000u /* record memory: descriptors, tiles, columns, tables */
+#define NC_UART_BASE 0x80000000u /* serial line to the host */
+#define NC_UART_DATA_OFFSET 0x00u /* the receiver's and the transmitter's FIFO */
+#define NC_UART_DATA_BYTE_SHIFT 0 /* read: the oldest byte received, which is taken; write: send */
+#define NC_UART_DATA_BYTE_MASK 0xffu
+#define NC_UART_DATA_VALID_SHIFT 8 /* read: there was one */
+#define NC_UART_DATA_VALID_MASK 0x1u
+#define NC_UART_STATUS_OFFSET 0x04u /* state of the FIFOs */
+#define NC_UART_STATUS_RECEIVED_SHIFT 0 /* bytes that wait to be read */
+#define NC_UART_STATUS_RECEIVED_MASK 0x7fffu
+#define NC_UART_STATUS_SPACE_SHIFT 16 /* bytes that may be written; more are lost */
+#define NC_UART_STATUS_SPACE_MASK 0x7fffu
+#define NC_UART_STATUS_IDLE_SHIFT 31 /* all that was written has gone out */
+#define NC_UART_STATUS_IDLE_MASK 0x1u
+#define NC_UART_DIVISOR_OFFSET 0x08u /* clock cycles a bit, at least 5 */
+#define NC_UART_OVERRUNS_OFFSET 0x0cu /* bytes lost because the receiver's FIFO was full */
+#define NC_UART_FRAMING_OFFSET 0x10u /* bytes dropped because they had no stop bit */
+#define NC_TIMER_BASE 0x80000100u /* time */
+#define NC_TIMER_MILLISECONDS_OFFSET 0x00u /* since reset; wraps round */
+#define NC_TIMER_CYCLES_OFFSET 0x04u /* clock cycles since reset; wraps round */
+#define NC_FLASH_BASE 0x80000200u /* SPI flash controller, luna-soc's */
+#define NC_FLASH_PHY_OFFSET 0x00u /* how the next words are transferred */
+#define NC_FLASH_PHY_LENGTH_SHIFT 0 /* bits of a word */
+#define NC_FLASH_PHY_LENGTH_MASK 0x3fu
+#define NC_FLASH_PHY_WIDTH_SHIFT 6 /* data lines: 1 or 2 */
+#define NC_FLASH_PHY_WIDTH_MASK 0xfu
+#define NC_FLASH_PHY_MASK_SHIFT 10 /* data lines that the controller drives: 1, or 0 to receive */
+#define NC_FLASH_PHY_MASK_MASK 0xffu
+#define NC_FLASH_CONTROL_OFFSET 0x04u /* selection, written as byte 0; state, read as byte 1 */
+#define NC_FLASH_CONTROL_SELECT_SHIFT 0 /* write: keep the flash selected from the next word on */
+#define NC_FLASH_CONTROL_SELECT_MASK 0x1u
+#define NC_FLASH_CONTROL_RECEIVED_SHIFT 8 /* a received word waits */
+#define NC_FLASH_CONTROL_RECEIVED_MASK 0x1u
+#define NC_FLASH_CONTROL_SPACE_SHIFT 9 /* a word may be written */
+#define NC_FLASH_CONTROL_SPACE_MASK 0x1u
+#define NC_FLASH_RECEIVE_OFFSET 0x08u /* the oldest word received, which is taken */
+#define NC_FLASH_SEND_OFFSET 0x0cu /* write only: a word to be sent, the last bit lowest */
+#define NC_SYSTEM_BASE 0x80000300u /* what this SoC is; reset */
+#define NC_SYSTEM_GATEWARE_OFFSET 0x00u /* hash of the gateware's sources and sizes, low word */
+#define NC_SYSTEM_RESET_OFFSET 0x04u /* restarts the whole SoC */
+#define NC_SYSTEM_RESET_NOW_SHIFT 0 /* restart */
+#define NC_SYSTEM_RESET_NOW_MASK 0x1u
+#define NC_SYSTEM_CAUSE_OFFSET 0x08u /* what the last reset was */
+#define NC_SYSTEM_CAUSE_SOFTWARE_SHIFT 0 /* RESET was written */
+#define NC_SYSTEM_CAUSE_SOFTWARE_MASK 0x1u
+#define NC_SYSTEM_CAUSE_WATCHDOG_SHIFT 1 /* WATCHDOG ran out */
+#define NC_SYSTEM_CAUSE_WATCHDOG_MASK 0x1u
+#define NC_SYSTEM_WATCHDOG_OFFSET 0x0cu /* milliseconds until the SoC restarts; 0: never */
+#define NC_SYSTEM_CLOCK_HZ_OFFSET 0x10u /* clock cycles a second */
+#define NC_SYSTEM_UART_HZ_OFFSET 0x14u /* DIVISOR of the UART is this, divided by the baud rate */
+#define NC_SYSTEM_UNIQUE_ID_LO_OFFSET 0x18u /* unique id; both words 0: it is the flash's */
+#define NC_SYSTEM_UNIQUE_ID_HI_OFFSET 0x1cu /* unique id, high word */
+#define NC_SYSTEM_FLASH_BASE_OFFSET 0x20u /* first byte of the flash that is ours */
+#define NC_SYSTEM_FLASH_BYTES_OFFSET 0x24u /* bytes of the flash that are ours */
+#define NC_SYSTEM_RECEIVE_BYTES_OFFSET 0x28u /* bytes that the UART's receiver holds */
+#define NC_NPU_BASE 0x80010000u /* the NPU */
+#define NC_NPU_ID_OFFSET 0x00u /* what this NPU is */
 #define NC_NPU_ID_ABI_LEVEL_SHIFT 0 /* ABI_LEVEL that the sequencer executes */
 #define NC_NPU_ID_ABI_LEVEL_MASK 0xffffu
 #define NC_NPU_ID_LANES_SHIFT 16 /* multiply-accumulates a cycle */
 #define NC_NPU_ID_LANES_MASK 0xffffu
-#define NC_NPU_CONTROL_OFFSET 0x04 /* starts and stops the sequencer */
+#define NC_NPU_CONTROL_OFFSET 0x04u /* starts and stops the sequencer */
 #define NC_NPU_CONTROL_START_SHIFT 0 /* run from descriptor FIRST; clears STATUS, not the counters */
 #define NC_NPU_CONTROL_START_MASK 0x1u
 #define NC_NPU_CONTROL_STOP_SHIFT 1 /* stop after the access in flight; STATUS.busy falls */
 #define NC_NPU_CONTROL_STOP_MASK 0x1u
 #define NC_NPU_CONTROL_CLEAR_SHIFT 2 /* clear the counters of all descriptors */
 #define NC_NPU_CONTROL_CLEAR_MASK 0x1u
-#define NC_NPU_STATUS_OFFSET 0x08 /* state of the sequencer */
+#define NC_NPU_STATUS_OFFSET 0x08u /* state of the sequencer */
 #define NC_NPU_STATUS_BUSY_SHIFT 0 /* descriptors are being executed */
 #define NC_NPU_STATUS_BUSY_MASK 0x1u
 #define NC_NPU_STATUS_DONE_SHIFT 1 /* END was reached */
 #define NC_NPU_STATUS_DONE_MASK 0x1u
 #define NC_NPU_STATUS_FIRMWARE_SHIFT 2 /* stopped at a FIRMWARE step: run it, set FIRST, start */
 #define NC_NPU_STATUS_FIRMWARE_MASK 0x1u
+#define NC_NPU_STATUS_CLEARING_SHIFT 3 /* the counters are being cleared */
+#define NC_NPU_STATUS_CLEARING_MASK 0x1u
 #define NC_NPU_STATUS_ERROR_SHIFT 8 /* DeviceError that stopped the run, or 0 */
 #define NC_NPU_STATUS_ERROR_MASK 0xffu
-#define NC_NPU_DESCRIPTOR_OFFSET 0x0c /* number of the descriptor that runs or that stopped */
-#define NC_NPU_PROGRAM_BASE_OFFSET 0x10 /* byte address of descriptor 0, a multiple of 4 */
-#define NC_NPU_FIRST_OFFSET 0x14 /* number of the descriptor at which start begins */
-#define NC_NPU_WATCHDOG_OFFSET 0x18 /* cycles a run may take before it is stopped; 0: no limit */
-#define NC_NPU_COUNTER_SELECT_OFFSET 0x20 /* descriptor whose counters are read below */
-#define NC_NPU_CYCLES_OFFSET 0x24 /* cycles from fetch to last store */
-#define NC_NPU_STALLS_OFFSET 0x28 /* of these, cycles in which the lanes waited for memory */
-#define NC_NPU_MACS_OFFSET 0x2c /* multiply-accumulates, padding included */
-#define NC_NPU_CONVERSIONS_OFFSET 0x30 /* column sums that went through the converter stage */
-#define NC_NPU_SATURATED_OFFSET 0x34 /* of these, conversions that clipped */
+#define NC_NPU_DESCRIPTOR_OFFSET 0x0cu /* number of the descriptor that runs or that stopped */
+#define NC_NPU_FIRST_OFFSET 0x14u /* number of the descriptor at which start begins */
+#define NC_NPU_WATCHDOG_OFFSET 0x18u /* cycles a run may take before it is stopped; 0: no limit */
+#define NC_NPU_COUNTER_SELECT_OFFSET 0x20u /* descriptor whose counters are read below */
+#define NC_NPU_CYCLES_OFFSET 0x24u /* cycles from fetch to last store */
+#define NC_NPU_STALLS_OFFSET 0x28u /* of these, cycles in which the lanes waited for memory */
+#define NC_NPU_MACS_OFFSET 0x2cu /* multiply-accumulates, padding included */
+#define NC_NPU_CONVERSIONS_OFFSET 0x30u /* column sums that went through the converter stage */
+#define NC_NPU_SATURATED_OFFSET 0x34u /* of these, conversions that clipped */
+#define NC_NPU_LAYOUT_PROGRAM_OFFSET 0x40u /* word of the record memory where descriptors begin */
+#define NC_NPU_LAYOUT_TILES_OFFSET 0x44u /* where the tile records begin */
+#define NC_NPU_LAYOUT_COLUMNS_OFFSET 0x48u /* where the column records begin */
+#define NC_NPU_LAYOUT_TABLES_OFFSET 0x4cu /* where the tables begin */
+#define NC_NPU_LAYOUT_N_DESCRIPTORS_OFFSET 0x50u /* descriptors */
+#define NC_NPU_LAYOUT_N_TILES_OFFSET 0x54u /* tile records */
+#define NC_NPU_LAYOUT_N_COLUMNS_OFFSET 0x58u /* column records */
+#define NC_NPU_LAYOUT_N_TABLES_OFFSET 0x5cu /* tables */
+#define NC_NPU_LAYOUT_N_ACTIVATION_BYTES_OFFSET 0x60u /* bytes of activations that may be used */
+#define NC_NPU_LAYOUT_N_CELL_BYTES_OFFSET 0x64u /* bytes of cells, from byte 0 of the weights */
+#define NC_NPU_LAYOUT_VECTOR_WEIGHTS_OFFSET 0x68u /* byte where the vector weights begin */
+#define NC_NPU_LAYOUT_N_VECTOR_BYTES_OFFSET 0x6cu /* bytes of vector weights */
+#define NC_NPU_ACTIVATION_BYTES_OFFSET 0x80u /* size of the activation memory */
+#define NC_NPU_WEIGHT_BYTES_OFFSET 0x84u /* size of the weight memory */
+#define NC_NPU_RECORD_WORDS_OFFSET 0x88u /* size of the record memory */
+#define NC_NPU_N_DESCRIPTORS_OFFSET 0x8cu /* descriptors that have counters */
 
 #endif

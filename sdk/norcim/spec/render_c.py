@@ -9,7 +9,7 @@ from enum import IntEnum
 from norcim.spec import error_codes, image_format, program, protocol, slot_table
 from norcim.spec.documented import constants, members, summary
 from norcim.spec.record import BitField, bit_fields, owned_bits
-from norcim.spec.registers import NPU_REGISTERS, Register
+from norcim.spec.registers import IO_BASE, PERIPHERALS, WINDOWS, Register
 
 MODULES = (program, image_format, protocol, slot_table)
 ENUMS: tuple[type[IntEnum], ...] = (
@@ -138,15 +138,25 @@ def _render_byte_fields() -> str:
 
 
 def _render_registers() -> str:
-    lines = ["/* Registers of the NPU, byte offsets from its base address */"]
-    for register in NPU_REGISTERS:
-        lines += _register_macros(register)
+    lines = [
+        "/* Memory map of the SoC; registers at byte offsets from their peripheral's base */",
+        _define("IO_BASE", _address(IO_BASE), "addresses from here on are not cached"),
+        *(_define(f"{w.name}_BASE", _address(w.base), w.doc) for w in WINDOWS),
+    ]
+    for peripheral in PERIPHERALS:
+        name = peripheral.name
+        lines.append(_define(f"{name}_BASE", _address(peripheral.base), peripheral.doc))
+        for register in peripheral.registers:
+            lines += _register_macros(f"{name}_{register.name}", register)
     return _lines(lines)
 
 
-def _register_macros(register: Register) -> list[str]:
-    name = f"NPU_{register.name}"
-    lines = [_define(f"{name}_OFFSET", f"0x{register.offset:02x}", register.doc)]
+def _address(value: int) -> str:
+    return f"0x{value:08x}u"
+
+
+def _register_macros(name: str, register: Register) -> list[str]:
+    lines = [_define(f"{name}_OFFSET", f"0x{register.offset:02x}u", register.doc)]
     for item in register.fields:
         lines.append(_define(f"{name}_{item.name}_SHIFT", item.lsb, item.doc))
         lines.append(_define(f"{name}_{item.name}_MASK", f"0x{(1 << item.width) - 1:x}u"))

@@ -122,21 +122,23 @@ def _slot_table() -> str:
 
 
 def _registers_page() -> str:
+    windows = [(f"0x{w.base:08x}", f"`{w.name}`", w.doc) for w in registers.WINDOWS]
+    blocks = [(f"0x{p.base:08x}", f"[`{p.name}`](#{p.name.lower()})", p.doc)
+              for p in registers.PERIPHERALS]  # fmt: skip
     parts = [_introduce("Registers", registers), "\n"]
-    rows = []
-    for r in registers.NPU_REGISTERS:
-        reset = "-" if r.reset is None else r.reset
-        rows.append((f"0x{r.offset:02x}", f"`{r.name}`", r.access, reset, r.doc))
-        rows += [
-            (
-                "",
-                f"`{r.name}.{f.name}`",
-                f"{f.lsb}" if f.width == 1 else f"{f.lsb}-{f.lsb + f.width - 1}",
-                "",
-                f.doc,
-            )
-            for f in r.fields
-        ]
-    parts.append(_table(("offset", "register", "access or bits", "reset", "meaning"), rows))
+    parts.append(_table(("address", "what", "meaning"), sorted([*windows, *blocks])))
+    parts += [_peripheral(p) for p in registers.PERIPHERALS]
     parts.append(_enum(error_codes.DeviceError))
     return "".join(parts)
+
+
+def _peripheral(peripheral: registers.Peripheral) -> str:
+    rows: list[tuple[object, ...]] = []
+    for r in peripheral.registers:
+        reset = "-" if r.reset is None else r.reset
+        rows.append((f"0x{r.offset:02x}", f"`{r.name}`", r.access, reset, r.doc))
+        for f in r.fields:
+            place = f"{f.lsb}" if f.width == 1 else f"{f.lsb}-{f.lsb + f.width - 1}"
+            rows.append(("", f"`{r.name}.{f.name}`", place, "", f.doc))
+    table = _table(("offset", "register", "access or bits", "reset", "meaning"), rows)
+    return f"\n## {peripheral.name}\n\n{peripheral.doc}, at 0x{peripheral.base:08x}\n\n{table}"

@@ -16,6 +16,7 @@ import pytest
 from norcim.spec import render, render_c
 from norcim.spec.program import COLUMN_WORDS, DESCRIPTOR_WORDS, Column, Descriptor
 from norcim.spec.record import bit_fields, pack_record
+from norcim.spec.registers import PERIPHERALS, WINDOWS, Peripheral
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
@@ -119,11 +120,20 @@ def test_c_writes_a_column_as_python_packs_it(tmp_path: Path) -> None:
     assert _run_c(tmp_path, body).split() == words
 
 
-def test_registers_do_not_overlap() -> None:
-    offsets = [register.offset for register in render_c.NPU_REGISTERS]
+@pytest.mark.parametrize("peripheral", PERIPHERALS, ids=lambda p: p.name)
+def test_registers_do_not_overlap(peripheral: Peripheral) -> None:
+    offsets = [register.offset for register in peripheral.registers]
     assert offsets == sorted(set(offsets))
     assert all(offset % 4 == 0 for offset in offsets)
-    for register in render_c.NPU_REGISTERS:
+    for register in peripheral.registers:
         ends = [item.lsb + item.width for item in register.fields]
         starts = [item.lsb for item in register.fields]
         assert all(end <= start for end, start in zip(ends, [*starts[1:], 32], strict=False))
+
+
+def test_peripherals_and_windows_lie_apart() -> None:
+    bases = sorted([p.base for p in PERIPHERALS] + [w.base for w in WINDOWS])
+    ends = {p.base: p.base + p.registers[-1].offset + 4 for p in PERIPHERALS}
+    assert len(bases) == len(set(bases))
+    for base, following in zip(bases, bases[1:], strict=False):
+        assert ends.get(base, base + 0x40000) <= following

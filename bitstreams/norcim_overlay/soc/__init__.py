@@ -1,0 +1,1 @@
+"""The SoC around the NPU: CPU, memory, UART, timer, SPI flash."""

@@ -1,0 +1,143 @@
+"""Everything on the data bus but the CPU's memory."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from norcim.spec.registers import PERIPHERALS, WINDOWS
+from norcim_overlay.npu.macro import Store
+from norcim_overlay.soc.config import SocConfig
+from norcim_overlay.soc.flash import Flash, flash_pins
+from norcim_overlay.soc.npu_port import NpuPort
+from norcim_overlay.soc.parts import bus_signature
+from norcim_overlay.soc.register_bank import RegisterBank
+from norcim_overlay.soc.system import System
+from norcim_overlay.soc.timer import Timer
+from norcim_overlay.soc.uart import Uart
+
+BASES = {p.name: p.base for p in PERIPHERALS} | {w.name: w.base for w in WINDOWS}
+PAGE_BITS = 8  # of registers
+WINDOW_BITS = 24
+
+
+class Peripherals(Component):
+    """Decodes the bus by the memory map of the spec; what is not on it is a bus error.
+
+    bus             Wishbone target; requests are registered first, for the sake of the clock rate
+    uart_rx, uart_tx, flash   pins
+    reset_request   strobe, see System
+    npu_active      see NpuPort
+    """
+
+    def __init__(self, config: SocConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "bus": In(bus_signature()), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1),
+                "flash": Out(flash_pins()), "reset_request": Out(1), "npu_active": Out(1),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m, config = Module(), self.config
+        m.submodules.uart = uart = Uart(config.n_receive_bytes, config.n_send_bytes)
+        m.submodules.timer = timer = Timer(config.clock_hz)
+        m.submodules.system = system = System(config)
+        m.submodules.flash = flash = Flash()
+        m.submodules.npu = npu = NpuPort(config.sizes)
+        connect(m, flash.pins, flipped(self.flash))
+        m.d.comb += [
+            uart.rx.eq(self.uart_rx),
+            self.uart_tx.eq(uart.tx),
+            system.millisecond.eq(timer.millisecond),
+            self.reset_request.eq(system.reset_request),
+            self.npu_active.eq(npu.active),
+        ]
+        banks = {"UART": uart.registers, "TIMER": timer.registers, "SYSTEM": system.registers,
+                 "NPU": npu.registers}  # fmt: skip
+        self._decode(m, banks, flash, npu)
+        return m
+
+    def _decode(
+        self, m: Module, banks: dict[str, RegisterBank], flash: Flash, npu: NpuPort
+    ) -> None:
+        bus = self.bus
+        address, write_data, sel, write = Signal(32), Signal(32), Signal(4), Signal()
+        m.d.sync += [bus.ack.eq(0), bus.err.eq(0)]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += Cat(address, write_data, sel, write).eq(
+                    Cat(bus.adr << 2, bus.dat_w, bus.sel, bus.we)
+                )
+                with m.If(bus.cyc & bus.stb & ~bus.ack & ~bus.err):
+                    self._choose(m, list(banks))
+            with m.State("REGISTERS"):
+                self._access_registers(m, banks, address, write_data, write)
+            with m.State("FLASH"):
+                self._access_flash(m, flash, address, write_data, sel, write)
+            with m.State("WINDOW"):
+                self._access_window(m, npu, address, write_data, sel, write)
+
+    def _choose(self, m: Module, banks: list[str]) -> None:
+        """Where the request goes, by the upper bits of its address."""
+        page, window = self.bus.adr[PAGE_BITS - 2 :], self.bus.adr[WINDOW_BITS - 2 :]
+        with m.If(_is_one_of(page, [BASES[name] >> PAGE_BITS for name in banks])):
+            m.next = "REGISTERS"
+        with m.Elif(page == BASES["FLASH"] >> PAGE_BITS):
+            m.next = "FLASH"
+        with m.Elif(_is_one_of(window, [BASES[s.name] >> WINDOW_BITS for s in Store])):
+            m.next = "WINDOW"
+        with m.Else():
+            m.d.sync += self.bus.err.eq(1)
+
+    def _access_registers(
+        self, m: Module, banks: dict[str, RegisterBank], address: Signal, data: Signal,
+        write: Signal,
+    ) -> None:  # fmt: skip
+        m.next = "IDLE"
+        for name, bank in banks.items():
+            m.d.comb += [bank.address.eq(address[2:PAGE_BITS]), bank.write_data.eq(data)]
+            with m.If(address[PAGE_BITS:] == BASES[name] >> PAGE_BITS):
+                m.d.comb += [bank.read.eq(~write), bank.write.eq(write)]
+                m.d.sync += [
+                    self.bus.dat_r.eq(bank.read_data),
+                    self.bus.ack.eq(bank.known),
+                    self.bus.err.eq(~bank.known),
+                ]
+
+    def _access_flash(
+        self, m: Module, flash: Flash, address: Signal, data: Signal, sel: Signal, write: Signal
+    ) -> None:
+        m.d.comb += [
+            flash.bus.cyc.eq(1), flash.bus.stb.eq(1), flash.bus.we.eq(write),
+            flash.bus.adr.eq(address[2:]), flash.bus.dat_w.eq(data), flash.bus.sel.eq(sel),
+        ]  # fmt: skip
+        with m.If(flash.bus.ack):
+            m.d.sync += [self.bus.dat_r.eq(flash.bus.dat_r), self.bus.ack.eq(1)]
+            m.next = "IDLE"
+
+    def _access_window(
+        self, m: Module, npu: NpuPort, address: Signal, data: Signal, sel: Signal, write: Signal
+    ) -> None:
+        """Past the memory's end is an error, and so is writing a part of a record's word."""
+        bus, sizes = self.bus, self.config.sizes
+        n_bytes = {Store.ACTIVATIONS: sizes.n_activation_bytes, Store.WEIGHTS: sizes.n_weight_bytes,
+                   Store.RECORDS: 4 * sizes.n_record_words}  # fmt: skip
+        offset, fits = address[:WINDOW_BITS], Signal()
+        with m.Switch(address[WINDOW_BITS:]):
+            for store, size in n_bytes.items():
+                with m.Case(BASES[store.name] >> WINDOW_BITS):
+                    whole = (sel == 0b1111) | ~write | (store != Store.RECORDS)
+                    m.d.comb += [npu.store.eq(store), fits.eq((offset < size) & whole)]
+        m.d.comb += [
+            npu.access.eq(fits), npu.offset.eq(offset), npu.sel.eq(sel), npu.write.eq(write),
+            npu.write_data.eq(data),
+        ]  # fmt: skip
+        with m.If(npu.ready | ~fits):
+            m.d.sync += [bus.dat_r.eq(npu.read_data), bus.ack.eq(fits), bus.err.eq(~fits)]
+            m.next = "IDLE"
+
+
+def _is_one_of(value: Value, choices: list[int]) -> Value:
+    return Mux(Cat(*(value == choice for choice in choices)).any(), 1, 0)
