@@ -10,6 +10,16 @@ from norcim_overlay.npu.macro import Sizes
 
 SOURCES = ("npu", "soc")
 
+#: Of the chip file `overlay`, as an ECP5-85F holds it.
+OVERLAY_SIZES = Sizes(
+    n_lanes=64,
+    n_vector_lanes=64,
+    n_activation_bytes=1 << 16,
+    n_weight_bytes=1 << 18,
+    n_record_words=1 << 13,
+    n_descriptors=256,
+)
+
 
 @dataclass(frozen=True)
 class SocConfig:

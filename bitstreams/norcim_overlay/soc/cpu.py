@@ -3,8 +3,6 @@
 Source: https://github.com/litex-hub/pythondata-cpu-vexriscv, verilog/VexRiscv.v
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any

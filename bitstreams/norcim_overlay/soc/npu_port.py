@@ -1,7 +1,5 @@
 """The NPU on the bus: its registers, and its memories as windows."""
 
-from __future__ import annotations
-
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 

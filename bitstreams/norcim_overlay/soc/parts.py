@@ -8,8 +8,8 @@ import luna_soc  # noqa: F401  # isort: skip
 from amaranth_soc import wishbone
 from amaranth_soc.csr.wishbone import WishboneCSRBridge
 from amaranth_stdio.serial import AsyncSerial
-from luna_soc.gateware.core.spiflash import SPIPHYController
 from luna_soc.gateware.core.spiflash import Peripheral as SPIFlash
+from luna_soc.gateware.core.spiflash import SPIPHYController
 
 __all__ = [
     "AsyncSerial",

@@ -1,6 +1,6 @@
 """The CPU's memory: one port for instructions, one for data."""
 
-from __future__ import annotations
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.memory import Memory
@@ -48,7 +48,7 @@ class Ram(Component):
                 ]
         return m
 
-    def _answer(self, m: Module, bus: bus_signature) -> tuple[Signal, Signal]:
+    def _answer(self, m: Module, bus: Any) -> tuple[Signal, Signal]:
         """Drives ack and err; returns the word to access this cycle, and whether to."""
         n_bits = (self.memory.depth - 1).bit_length()
         address, valid = Signal(n_bits), Signal()

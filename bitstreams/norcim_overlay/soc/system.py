@@ -1,7 +1,5 @@
 """What this SoC is, the software reset and the CPU's watchdog."""
 
-from __future__ import annotations
-
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 

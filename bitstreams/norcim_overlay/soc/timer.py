@@ -1,7 +1,5 @@
 """Time since reset, in milliseconds and in clock cycles."""
 
-from __future__ import annotations
-
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, Out
 

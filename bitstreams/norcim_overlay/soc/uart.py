@@ -1,7 +1,5 @@
 """The UART: amaranth-stdio's serialiser with a FIFO on either side, and counters of losses."""
 
-from __future__ import annotations
-
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.fifo import SyncFIFOBuffered

@@ -968,7 +968,7 @@ enum nc_device_error {
 #define NC_FLASH_CONTROL_SPACE_SHIFT 9 /* a word may be written */
 #define NC_FLASH_CONTROL_SPACE_MASK 0x1u
 #define NC_FLASH_RECEIVE_OFFSET 0x08u /* the oldest word received, which is taken */
-#define NC_FLASH_SEND_OFFSET 0x0cu /* write only: a word to be sent, the last bit lowest */
+#define NC_FLASH_SEND_OFFSET 0x0cu /* write: a word to be sent, the last bit lowest */
 #define NC_SYSTEM_BASE 0x80000300u /* what this SoC is; reset */
 #define NC_SYSTEM_GATEWARE_OFFSET 0x00u /* hash of the gateware's sources and sizes, low word */
 #define NC_SYSTEM_RESET_OFFSET 0x04u /* restarts the whole SoC */

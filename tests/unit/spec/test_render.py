@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,5 +136,5 @@ def test_peripherals_and_windows_lie_apart() -> None:
     bases = sorted([p.base for p in PERIPHERALS] + [w.base for w in WINDOWS])
     ends = {p.base: p.base + p.registers[-1].offset + 4 for p in PERIPHERALS}
     assert len(bases) == len(set(bases))
-    for base, following in zip(bases, bases[1:], strict=False):
+    for base, following in pairwise(bases):
         assert ends.get(base, base + 0x40000) <= following
