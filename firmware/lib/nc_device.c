@@ -1,6 +1,7 @@
 #include "nc_device.h"
 
 #include "nc_bytes.h"
+#include "nc_device_run.h"
 #include "nc_run.h"
 
 /* A request's range, where it begins with a SlotRange. */
@@ -11,12 +12,6 @@ struct range {
 };
 
 #define SLOT_RANGE_BYTES (4u * NC_SLOT_RANGE_WORDS)
-#define RUN_REQUEST_BYTES (4u * NC_RUN_REQUEST_WORDS)
-
-static uint8_t *payload_of(struct nc_device *device)
-{
-    return device->raw + NC_FRAME_HEADER_BYTES;
-}
 
 static uint8_t check_slot(const struct nc_device *device, uint32_t slot, struct nc_image *image)
 {
@@ -95,7 +90,7 @@ static uint8_t answer_hello(struct nc_device *device, uint32_t *n_payload)
 {
     const struct nc_config *config = &device->config;
     const struct nc_limits *limits = &config->limits;
-    uint8_t *out = payload_of(device);
+    uint8_t *out = nc_device_payload(device);
     const uint32_t words[NC_HELLO_ANSWER_WORDS] = {
         NC_PUT_HELLO_ANSWER_VERSION(NC_PROTOCOL_VERSION) |
             NC_PUT_HELLO_ANSWER_WINDOW_FRAMES(config->window_frames) |
@@ -164,7 +159,7 @@ static uint8_t write(struct nc_device *device, const struct nc_frame *frame,
     }
     const uint8_t error = nc_store_write(&device->store, range->slot, range->offset,
                                          frame->payload + SLOT_RANGE_BYTES, range->length);
-    nc_put_u32(payload_of(device), device->store.next_offset);
+    nc_put_u32(nc_device_payload(device), device->store.next_offset);
     *n_payload = 4u * NC_WRITE_ANSWER_WORDS;
     return error;
 }
@@ -175,7 +170,7 @@ static uint8_t read(struct nc_device *device, const struct range *range, uint32_
         return NC_DEVICE_ERROR_BAD_RANGE;
     }
     *n_payload = range->length;
-    return nc_store_read(&device->store, range->slot, range->offset, payload_of(device),
+    return nc_store_read(&device->store, range->slot, range->offset, nc_device_payload(device),
                          range->length);
 }
 
@@ -185,11 +180,11 @@ static uint8_t verify(struct nc_device *device, const struct range *range, uint3
     *n_payload = NC_SHA256_BYTES;
     if (range->length > 0) {
         return nc_store_hash(&device->store, range->slot, range->offset, range->length,
-                             payload_of(device));
+                             nc_device_payload(device));
     }
     const uint8_t error = check_slot(device, range->slot, &image);
     if (error == NC_DEVICE_ERROR_OK) {
-        nc_copy(payload_of(device), image.sha256, NC_SHA256_BYTES);
+        nc_copy(nc_device_payload(device), image.sha256, NC_SHA256_BYTES);
     }
     return error;
 }
@@ -234,12 +229,12 @@ static uint8_t activate(struct nc_device *device, uint32_t slot, uint32_t *n_pay
             (void)load(device, slot_before, &before);
         }
     }
-    nc_put_u32(payload_of(device), device->store.commit.counter);
+    nc_put_u32(nc_device_payload(device), device->store.commit.counter);
     *n_payload = 4u * NC_ACTIVATE_ANSWER_WORDS;
     return error;
 }
 
-static uint8_t load_slot(struct nc_device *device, uint32_t slot)
+uint8_t nc_device_load_slot(struct nc_device *device, uint32_t slot)
 {
     struct nc_image image;
     const uint32_t chosen = slot == NC_NO_SLOT ? device->store.commit.slot : slot;
@@ -248,83 +243,6 @@ static uint8_t load_slot(struct nc_device *device, uint32_t slot)
     }
     const uint8_t error = check_slot(device, chosen, &image);
     return error == NC_DEVICE_ERROR_OK ? load(device, chosen, &image) : error;
-}
-
-static uint8_t start(struct nc_device *device, uint32_t *n_payload)
-{
-    struct nc_npu_stop stop;
-    device->hal.npu->clear_counters(device->hal.context);
-    const uint8_t error = nc_run_start(&device->hal, &device->image, &stop);
-    nc_put_u32(payload_of(device), stop.descriptor);
-    nc_put_u32(payload_of(device) + 4, stop.cycles);
-    *n_payload = 4u * NC_START_ANSWER_WORDS;
-    return error;
-}
-
-static uint8_t output(struct nc_device *device, uint32_t offset, uint32_t *n_payload)
-{
-    const uint32_t total = device->image.output_bytes;
-    if (offset > total) {
-        return NC_DEVICE_ERROR_BAD_RANGE;
-    }
-    *n_payload = nc_min(total - offset, device->config.max_payload_bytes);
-    return nc_run_get(&device->hal, &device->image, offset, payload_of(device), *n_payload);
-}
-
-static uint8_t run(struct nc_device *device, const struct nc_frame *frame, uint32_t *n_payload)
-{
-    uint32_t words[NC_RUN_REQUEST_WORDS];
-    if (frame->n_payload < RUN_REQUEST_BYTES) {
-        return NC_DEVICE_ERROR_BAD_REQUEST;
-    }
-    nc_get_words(words, frame->payload, NC_RUN_REQUEST_WORDS);
-    const uint32_t action = NC_GET_RUN_REQUEST_ACTION(words);
-    const uint32_t argument = NC_GET_RUN_REQUEST_ARGUMENT(words);
-    const uint32_t n_bytes = frame->n_payload - RUN_REQUEST_BYTES;
-    if (action > NC_RUN_ACTION_OUTPUT || (action != NC_RUN_ACTION_INPUT && n_bytes > 0)) {
-        return NC_DEVICE_ERROR_BAD_REQUEST;
-    }
-    if (device->hal.npu == NULL) {
-        return NC_DEVICE_ERROR_NO_NPU;
-    }
-    if (action == NC_RUN_ACTION_LOAD) {
-        return load_slot(device, argument);
-    }
-    if (device->loaded_slot == NC_NO_SLOT) {
-        return NC_DEVICE_ERROR_NO_IMAGE;
-    }
-    if (action == NC_RUN_ACTION_INPUT) {
-        return nc_run_put(&device->hal, &device->image, argument,
-                          frame->payload + RUN_REQUEST_BYTES, n_bytes);
-    }
-    return action == NC_RUN_ACTION_START ? start(device, n_payload)
-                                         : output(device, argument, n_payload);
-}
-
-static uint8_t counters(struct nc_device *device, const struct nc_frame *frame,
-                        uint32_t *n_payload)
-{
-    const uint32_t n_record = 4u * NC_COUNTER_RECORD_WORDS;
-    uint32_t words[NC_COUNTER_RECORD_WORDS];
-    if (frame->n_payload != 4u * NC_COUNTERS_REQUEST_WORDS) {
-        return NC_DEVICE_ERROR_BAD_REQUEST;
-    }
-    if (device->loaded_slot == NC_NO_SLOT) {
-        return NC_DEVICE_ERROR_NO_IMAGE;
-    }
-    const uint32_t first = nc_get_u32(frame->payload);
-    const uint32_t n_there = nc_image_section(&device->image, NC_SECTION_KIND_PROGRAM)->length /
-                             (4u * NC_DESCRIPTOR_WORDS);
-    const uint32_t n_fit = device->config.max_payload_bytes / n_record;
-    const uint32_t n = first < n_there ? nc_min(n_there - first, n_fit) : 0;
-    for (uint32_t i = 0; i < n; i++) {
-        device->hal.npu->counters(device->hal.context, first + i, words);
-        for (uint32_t j = 0; j < NC_COUNTER_RECORD_WORDS; j++) {
-            nc_put_u32(payload_of(device) + (size_t)n_record * i + (size_t)4 * j, words[j]);
-        }
-    }
-    *n_payload = n * n_record;
-    return NC_DEVICE_ERROR_OK;
 }
 
 /* Requests that begin with a SlotRange. */
@@ -362,7 +280,7 @@ static uint8_t execute_on_device(struct nc_device *device, const struct nc_frame
         return answer_hello(device, n_payload);
     case NC_FRAME_TYPE_LOG:
         *n_payload =
-            nc_log_take(&device->log, payload_of(device), device->config.max_payload_bytes);
+            nc_log_take(&device->log, nc_device_payload(device), device->config.max_payload_bytes);
         return NC_DEVICE_ERROR_OK;
     case NC_FRAME_TYPE_RESET:
         return NC_DEVICE_ERROR_OK;
@@ -393,9 +311,9 @@ static uint8_t execute(struct nc_device *device, const struct nc_frame *frame,
         return unfinished != NC_DEVICE_ERROR_OK ? unfinished
                                                 : execute_on_slot(device, frame, n_payload);
     case NC_FRAME_TYPE_RUN:
-        return run(device, frame, n_payload);
+        return nc_device_run(device, frame, n_payload);
     case NC_FRAME_TYPE_COUNTERS:
-        return counters(device, frame, n_payload);
+        return nc_device_counters(device, frame, n_payload);
     default:
         return NC_DEVICE_ERROR_BAD_REQUEST;
     }

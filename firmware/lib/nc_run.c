@@ -199,24 +199,31 @@ static uint8_t run_softmax(const struct nc_hal *hal, const struct step *step,
     return error;
 }
 
-/* Runs the firmware step at a descriptor. */
-static uint8_t run_step(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
+uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                          uint8_t raw[4u * NC_DESCRIPTOR_WORDS])
+{
+    const struct nc_section *program = nc_image_section(image, NC_SECTION_KIND_PROGRAM);
+    const uint32_t n_bytes = 4u * NC_DESCRIPTOR_WORDS;
+    return index < program->length / n_bytes
+               ? hal->flash_read(hal->context, image->base + program->offset + index * n_bytes, raw,
+                                 n_bytes)
+               : (uint8_t)NC_DEVICE_ERROR_BAD_OPCODE;
+}
+
+uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
 {
     uint8_t raw[4u * NC_DESCRIPTOR_WORDS];
     uint32_t words[NC_DESCRIPTOR_WORDS];
     uint8_t table[NC_SOFTMAX_TABLE_BYTES];
     uint8_t map[NC_TABLE_BYTES];
     struct step step;
-    const struct nc_section *program = nc_image_section(image, NC_SECTION_KIND_PROGRAM);
-    const uint32_t offset = index * (uint32_t)sizeof raw;
-    if (index >= program->length / sizeof raw ||
-        hal->flash_read(hal->context, image->base + program->offset + offset, raw, sizeof raw) !=
-            NC_DEVICE_ERROR_OK) {
-        return NC_DEVICE_ERROR_BAD_OPCODE;
+    uint8_t error = nc_run_descriptor(hal, image, index, raw);
+    if (error != NC_DEVICE_ERROR_OK) {
+        return error;
     }
     nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
     const bool use_map = NC_GET_DESCRIPTOR_USE_TABLE(words) != 0;
-    uint8_t error = read_step(image, words, &step);
+    error = read_step(image, words, &step);
     if (error == NC_DEVICE_ERROR_OK) {
         error = read_tables(hal, image, NC_GET_DESCRIPTOR_ARGUMENT(words), 2, table);
     }
@@ -256,7 +263,7 @@ uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
         cycles += stop->cycles;
         if (error == NC_DEVICE_ERROR_OK && stop->firmware) {
             error = stop->descriptor < first ? (uint8_t)NC_DEVICE_ERROR_BAD_FIELD
-                                             : run_step(hal, image, stop->descriptor);
+                                             : nc_run_firmware(hal, image, stop->descriptor);
             first = stop->descriptor + 1u;
         }
     }

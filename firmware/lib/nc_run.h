@@ -19,6 +19,13 @@ uint8_t nc_run_get(const struct nc_hal *hal, const struct nc_image *image, uint3
 uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
                      struct nc_npu_stop *stop);
 
+/* Reads a descriptor of the image from the flash. */
+uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                          uint8_t raw[4u * NC_DESCRIPTOR_WORDS]);
+
+/* Runs the firmware step at a descriptor. */
+uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, uint32_t index);
+
 /* Runs every vector of the image's known-answer test; an image without one fails. */
 uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image);
 

@@ -134,8 +134,8 @@ class MemoryNpu:
         section = self.sections.setdefault(kind, bytearray())
         if offset == 0:
             section.clear()
-        assert len(section) == offset
-        section.extend(data)
+        assert len(section) >= offset
+        section[offset : offset + len(data)] = data
 
     def run(self, first: int) -> tuple[int, bool]:
         """Returns where it stopped, and whether at a firmware step."""

@@ -65,6 +65,7 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_WRITE_ANSWER_WORDS 1u
 #define NC_ACTIVATE_ANSWER_WORDS 1u
 #define NC_RUN_REQUEST_WORDS 2u
+#define NC_RUN_LENGTH_WORDS 1u
 #define NC_START_ANSWER_WORDS 2u
 #define NC_COUNTERS_REQUEST_WORDS 1u
 #define NC_COUNTER_RECORD_WORDS 5u
@@ -150,6 +151,8 @@ enum nc_run_action {
     NC_RUN_ACTION_INPUT = 1, /* put the bytes that follow at offset `argument` of the input ports, one by one */
     NC_RUN_ACTION_START = 2, /* run once; -> StartAnswer */
     NC_RUN_ACTION_OUTPUT = 3, /* answer with output bytes from offset `argument` on, as many as fit */
+    NC_RUN_ACTION_STEP = 4, /* run RunLength descriptors from `argument` on, one by one; -> their CRC-32s */
+    NC_RUN_ACTION_MEMORY = 5, /* answer with RunLength bytes of activation memory from `argument` on */
 };
 
 /* Why a run stopped (0x01..0x0f) or a request was refused (0x10..). */
@@ -826,12 +829,20 @@ enum nc_device_error {
 #define NC_RUN_REQUEST_ACTION_MASK 0xffu
 #define NC_GET_RUN_REQUEST_ACTION(w) (((w)[0] >> 0) & 0xffu)
 #define NC_PUT_RUN_REQUEST_ACTION(v) (((uint32_t)(v) & 0xffu) << 0)
-#define NC_RUN_REQUEST_ARGUMENT_WORD 1 /* slot or offset, by the action */
+#define NC_RUN_REQUEST_ARGUMENT_WORD 1 /* slot, offset, descriptor or address, by the action */
 #define NC_RUN_REQUEST_ARGUMENT_SHIFT 0
 #define NC_RUN_REQUEST_ARGUMENT_MASK 0xffffffffu
 #define NC_GET_RUN_REQUEST_ARGUMENT(w) (((w)[1] >> 0) & 0xffffffffu)
 #define NC_PUT_RUN_REQUEST_ARGUMENT(v) (((uint32_t)(v) & 0xffffffffu) << 0)
 #define NC_RUN_REQUEST_OWNED {0x000000ffu, 0xffffffffu} /* bits that fields own; the others are 0 */
+
+/* RunLength: How many descriptors or bytes, 1 word; follows RunRequest. */
+#define NC_RUN_LENGTH_LENGTH_WORD 0 /* descriptors to run, or bytes to read */
+#define NC_RUN_LENGTH_LENGTH_SHIFT 0
+#define NC_RUN_LENGTH_LENGTH_MASK 0xffffffffu
+#define NC_GET_RUN_LENGTH_LENGTH(w) (((w)[0] >> 0) & 0xffffffffu)
+#define NC_PUT_RUN_LENGTH_LENGTH(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_RUN_LENGTH_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* StartAnswer: How a run ended, 2 words. */
 #define NC_START_ANSWER_DESCRIPTOR_WORD 0 /* number of the descriptor that ended or stopped the run */

@@ -8,6 +8,7 @@ operation leaves the old or the new image active, never neither.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from norcim.chips import Chip
 from norcim.emulator.engine import Counters, Emulator
 from norcim.emulator.flash import DeviceFault, NorFlash
+from norcim.emulator.regions import output_region, port_region
 from norcim.emulator.slots import Commit, SlotTable
 from norcim.errors import NorcimError
 from norcim.image import (
@@ -47,6 +49,8 @@ class Engine(Protocol):
 
     def run(self, inputs: Sequence[Bytes], *, counters: bool = False) -> list[Bytes]: ...
 
+    def step(self, index: int, memory: Bytes) -> None: ...
+
     @property
     def counters(self) -> tuple[Counters, ...]: ...
 
@@ -75,6 +79,7 @@ class DeviceModel:
         self.loaded_slot = NO_SLOT
         self._make_engine = make_engine
         self._engine: Engine | None = None
+        self._memory: Bytes = np.zeros((1, 0), np.uint8)
         self._table = SlotTable(flash)
         self._erased: set[int] = set()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
@@ -162,6 +167,36 @@ class DeviceModel:
         outputs = self._engine.run(arrays, counters=counters)
         return [array.tobytes() for array in outputs]
 
+    def put(self, inputs: Sequence[bytes]) -> None:
+        """Put one sample's bytes, one string an input port, into activation memory."""
+        content, memory = self._loaded()
+        ports = [port for port in content.ports if not port.is_output]
+        for port, array in zip(ports, split_samples(content, inputs), strict=True):
+            port_region(port).view(memory)[...] = array[:1]
+
+    def step(self, first: int, n: int) -> list[int]:
+        """Run n descriptors from `first` on, one by one; fewer if END comes before.
+
+        Returns the CRC-32 of the bytes that each has written.
+        """
+        content, memory = self._loaded()
+        n_there = len(content.program) - 1
+        if not 0 <= first <= n_there:
+            raise DeviceFault(DeviceError.BAD_RANGE, f"descriptor {first}")
+        assert self._engine is not None, "an image is loaded with its engine"
+        found = []
+        for index in range(first, min(first + n, n_there)):
+            self._engine.step(index, memory)
+            found.append(zlib.crc32(output_region(content.program[index]).view(memory).tobytes()))
+        return found
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Bytes of activation memory."""
+        _, memory = self._loaded()
+        if min(address, length) < 0 or address + length > memory.size:
+            raise DeviceFault(DeviceError.BAD_RANGE, f"{length} bytes at {address}")
+        return memory[0, address : address + length].tobytes()
+
     def counters(self) -> tuple[Counters, ...]:
         """Counters of the last run, one for each descriptor."""
         if self._engine is None:
@@ -173,6 +208,11 @@ class DeviceModel:
         lines = list(self._log)
         self._log.clear()
         return lines
+
+    def _loaded(self) -> tuple[ImageContent, Bytes]:
+        if self.content is None:
+            raise DeviceFault(DeviceError.NO_IMAGE, "nothing is loaded")
+        return self.content, self._memory
 
     def _boot(self) -> Commit:
         """Repair the slot table, then load the newest image that is sound."""
@@ -263,6 +303,7 @@ class DeviceModel:
 
     def _use(self, slot: int, content: ImageContent, engine: Engine) -> None:
         self.loaded_slot, self.content, self._engine = slot, content, engine
+        self._memory = np.zeros((1, content.activation_bytes), np.uint8)
 
     def _unload(self) -> None:
         self.loaded_slot, self.content, self._engine = NO_SLOT, None, None

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from norcim.emulator.bind import Bound, Plan, bind, is_fast
+from norcim.emulator.reference import execute
 from norcim.emulator.regions import Bytes, port_region
 from norcim.emulator.steps import plan_steps
 from norcim.errors import NorcimError
@@ -89,6 +90,10 @@ class Emulator:
                 counts = list(self._pool.map(work, spans))
         self._saturated = [sum(column) for column in zip(*counts, strict=True)]
         return results
+
+    def step(self, index: int, memory: Bytes) -> None:
+        """Run one descriptor with the golden arithmetic on a memory (1, n_bytes), in place."""
+        execute(self.content.program[index], self.content, memory)
 
     def run_layers(self, inputs: Sequence[Bytes]) -> dict[int, Bytes]:
         """Run a batch and keep every descriptor's output bytes: index -> uint8 (n, h, w, c)."""

@@ -19,6 +19,12 @@ the host goes back to it. Any other request ends the transfer and programs a pag
 full. A WRITE with bytes outside a transfer is refused as NOT_ERASED: the device has restarted. To
 resume, a host compares VERIFY of the sectors with its image, erases the first sector that differs
 and begins there.
+
+STEP compares a device with another machine layer by layer over a slow link: it runs a descriptor,
+firmware steps included, stops, takes the CRC-32 of the bytes that the descriptor has written (rows,
+then pixels, then channels, gaps left out), and goes on, until as many are run as were asked for, as
+many as the answer holds, or END is reached. Nothing is overwritten before its CRC-32 is taken; the
+memory stays as it is between requests, for MEMORY to read.
 """
 
 from __future__ import annotations
@@ -69,6 +75,8 @@ class RunAction(IntEnum):
     INPUT = 1  #: put the bytes that follow at offset `argument` of the input ports, one by one
     START = 2  #: run once; -> StartAnswer
     OUTPUT = 3  #: answer with output bytes from offset `argument` on, as many as fit
+    STEP = 4  #: run RunLength descriptors from `argument` on, one by one; -> their CRC-32s
+    MEMORY = 5  #: answer with RunLength bytes of activation memory from `argument` on
 
 
 NO_SLOT = 0xFF  #: in place of a slot's number: none, or the active one
@@ -139,7 +147,14 @@ class RunRequest:
     """A step of a run, 2 words."""
 
     action: int = bits(0, 0, 8, "RunAction")
-    argument: int = bits(1, 0, 32, "slot or offset, by the action")
+    argument: int = bits(1, 0, 32, "slot, offset, descriptor or address, by the action")
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """How many descriptors or bytes, 1 word; follows RunRequest."""
+
+    length: int = bits(0, 0, 32, "descriptors to run, or bytes to read")
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,7 @@ SLOT_RANGE_WORDS = 3
 WRITE_ANSWER_WORDS = 1
 ACTIVATE_ANSWER_WORDS = 1
 RUN_REQUEST_WORDS = 2
+RUN_LENGTH_WORDS = 1
 START_ANSWER_WORDS = 2
 COUNTERS_REQUEST_WORDS = 1
 COUNTER_RECORD_WORDS = 5

@@ -36,6 +36,7 @@ RECORDS: tuple[type, ...] = (
     protocol.WriteAnswer,
     protocol.ActivateAnswer,
     protocol.RunRequest,
+    protocol.RunLength,
     protocol.StartAnswer,
     protocol.CountersRequest,
     protocol.CounterRecord,

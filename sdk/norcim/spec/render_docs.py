@@ -104,6 +104,7 @@ def _protocol_page() -> str:
         protocol.WriteAnswer,
         protocol.ActivateAnswer,
         protocol.RunRequest,
+        protocol.RunLength,
         protocol.StartAnswer,
         protocol.CountersRequest,
         protocol.CounterRecord,

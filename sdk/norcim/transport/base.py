@@ -96,6 +96,22 @@ class Device(ABC):
         """Counters of the last run, one for each descriptor."""
 
     @abstractmethod
+    def put(self, inputs: Sequence[bytes]) -> None:
+        """Put one sample's bytes, one string an input port, into activation memory."""
+
+    @abstractmethod
+    def step(self, first: int, n: int) -> list[int]:
+        """Run n descriptors from `first` on, one at a time; fewer if END comes before.
+
+        Returns the CRC-32 of the bytes that each has written, rows, pixels, channels. The memory
+        stays as it is for `read_memory` and the next step.
+        """
+
+    @abstractmethod
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Bytes of activation memory."""
+
+    @abstractmethod
     def log(self) -> list[str]:
         """Lines of the device's log since they were last read."""
 

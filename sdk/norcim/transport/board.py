@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 from norcim.emulator import Counters
@@ -24,12 +25,14 @@ from norcim.spec.protocol import (
     COUNTERS_REQUEST_WORDS,
     DEFAULT_BAUD,
     NO_SLOT,
+    RUN_LENGTH_WORDS,
     RUN_REQUEST_WORDS,
     BaudRequest,
     CounterRecord,
     CountersRequest,
     FrameType,
     RunAction,
+    RunLength,
     RunRequest,
 )
 from norcim.spec.record import pack_record, unpack_record
@@ -149,6 +152,33 @@ class Board(Device):
                 index = len(found)
                 found.append(Counters(index, record.macs, record.conversions, record.saturated))
 
+    def put(self, inputs: Sequence[bytes]) -> None:
+        """Put one sample's bytes into activation memory."""
+        sizes = [port_bytes(port) for port in self._loaded_ports() if not port.is_output]
+        _count_samples(inputs, sizes, self.wire.url, most=1)
+        self._put(b"".join(inputs))
+
+    def step(self, first: int, n: int) -> list[int]:
+        """Run descriptors one at a time, as many at once as an answer holds."""
+        found: list[int] = []
+        while len(found) < n:
+            data = self._run(RunAction.STEP, first + len(found), _length(n - len(found)))
+            if len(data) % 4 or len(data) > 4 * (n - len(found)):
+                raise nonsense(self.wire.url, f"{len(data)} bytes of check sums")
+            if not data:
+                break
+            found += [crc for (crc,) in struct.iter_unpack("<I", data)]
+        return found
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Bytes of activation memory."""
+        found = b""
+        while len(found) < length:
+            n = min(length - len(found), self.wire.max_payload_bytes)
+            part = self._run(RunAction.MEMORY, address + len(found), _length(n))
+            found += self._sized(part, n)
+        return found
+
     def log(self) -> list[str]:
         """Lines of the device's log since they were last read."""
         text = b""
@@ -221,10 +251,13 @@ class Board(Device):
         request = pack_record(RunRequest(action, argument), RUN_REQUEST_WORDS)
         return self._request(FrameType.RUN, request + data)
 
-    def _run_sample(self, data: bytes, n_output: int) -> bytes:
+    def _put(self, data: bytes) -> None:
         size = self.wire.max_payload_bytes - 4 * RUN_REQUEST_WORDS
         for at in range(0, len(data), size):
             self._run(RunAction.INPUT, at, data[at : at + size])
+
+    def _run_sample(self, data: bytes, n_output: int) -> bytes:
+        self._put(data)
         self._run(RunAction.START)
         found = b""
         while len(found) < n_output:
@@ -268,9 +301,15 @@ class Board(Device):
         return data
 
 
-def _count_samples(inputs: Sequence[bytes], sizes: list[int], url: str) -> int:
+def _length(n: int) -> bytes:
+    return pack_record(RunLength(n), RUN_LENGTH_WORDS)
+
+
+def _count_samples(inputs: Sequence[bytes], sizes: list[int], url: str, most: int = 1 << 32) -> int:
     n_samples = len(inputs[0]) // sizes[0] if inputs and sizes and sizes[0] else 0
-    if n_samples < 1 or [len(data) for data in inputs] != [n_samples * size for size in sizes]:
+    if not 1 <= n_samples <= most or [len(data) for data in inputs] != [
+        n_samples * size for size in sizes
+    ]:
         raise NorcimError(
             "NC-E0612", "the bytes do not fit the device", where=url,
             expected=" + ".join(f"n * {size}" for size in sizes),

@@ -93,6 +93,21 @@ class EmulatedDevice(Device):
         with self._faults():
             return self._model.counters()
 
+    def put(self, inputs: Sequence[bytes]) -> None:
+        """Put one sample's bytes into activation memory."""
+        with self._faults():
+            self._model.put(inputs)
+
+    def step(self, first: int, n: int) -> list[int]:
+        """Run descriptors one at a time, with the golden arithmetic."""
+        with self._faults():
+            return self._model.step(first, n)
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Bytes of activation memory."""
+        with self._faults():
+            return self._model.read_memory(address, length)
+
     def log(self) -> list[str]:
         """Lines of the log since they were last read."""
         return self._model.log()

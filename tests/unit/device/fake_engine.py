@@ -25,6 +25,9 @@ class FakeEngine:
         shape = (self._n, port.h, port.w, port.c)
         return [np.resize(self._answer, shape)]
 
+    def step(self, index: int, memory: Any) -> None:
+        memory[...] = index
+
     @property
     def counters(self) -> tuple[Counters, ...]:
         return (Counters(0, self._n, 0, 0),)
