@@ -19,6 +19,7 @@ from norcim.frontend.passes import (
     merge_quantisation,
     spread_quantisation,
 )
+from norcim.frontend.tables import fuse_tables
 from norcim.ir.graph import Graph
 from norcim.ir.verify import verify
 
@@ -32,6 +33,7 @@ PASSES: tuple[Pass, ...] = (
     merge_quantisation,
     spread_quantisation,
     fuse_clips,
+    fuse_tables,
     fuse_pads,
 )
 """In this order; the graph is verified after each."""

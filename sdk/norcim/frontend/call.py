@@ -92,4 +92,5 @@ class Call:
         return array
 
 
-Handler = Callable[[Call], Value]
+Handler = Callable[[Call], Value | tuple[Value, ...]]
+"""Returns what the node writes: a tuple if that is several values."""

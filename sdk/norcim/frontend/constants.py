@@ -144,7 +144,7 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
         )
     try:
         check_budget(FOLDABLE[node.op](present, node.attrs), node.name)
-        results = _evaluate(node, inputs, opset)
+        results = evaluate_node(node, inputs, opset)
     except NorcimError:
         raise
     except Exception as error:  # onnx's reference raises whatever its numpy code meets
@@ -152,7 +152,8 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
     return [Const(array, symbolic=symbolic and bool((array == BATCH).any())) for array in results]
 
 
-def _evaluate(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Array]:
+def evaluate_node(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Array]:
+    """What onnx's reference makes of constant inputs; the caller has bounded the result."""
     from onnx.reference import ReferenceEvaluator  # slow to import, and rarely needed
 
     names = ["" if const is None else f"i{k}" for k, const in enumerate(inputs)]

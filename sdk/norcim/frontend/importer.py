@@ -149,7 +149,8 @@ def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[
         return fold(node, [v if isinstance(v, Const) else None for v in values], state.model.opset)
     if node.op not in HANDLERS:
         raise Unsupported("supported on constants only")
-    return [HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))]
+    result = HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))
+    return result if isinstance(result, tuple) else [result]
 
 
 def _unknown_result(node: Node, unknown: Sequence[Unknown]) -> Unknown:

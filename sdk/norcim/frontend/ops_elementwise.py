@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf, prod
 
 import numpy as np
 
 from norcim.frontend.call import Array, Call, Handler
+from norcim.frontend.moving import emit_pieces
 from norcim.frontend.ops_linear import affine
+from norcim.frontend.ops_move import broadcast
 from norcim.frontend.values import Const, Unsupported, Value, View, contiguous
+from norcim.ir.functions import table_attrs
+from norcim.ir.moves import Piece
+from norcim.ir.window import NO_PADS
 
 _ONE = np.ones((), np.float64)
 _ZERO = np.zeros((), np.float64)
@@ -20,6 +27,11 @@ def add(call: Call) -> Value:
     if constant is None:
         return binary(call, "add", call.real(0), call.real(1))
     return affine(call, x, _ONE, constant)
+
+
+def sum_(call: Call) -> Value:
+    """Sum of any number of activations and constants."""
+    return _fold_pairs(call, add)
 
 
 def sub(call: Call) -> Value:
@@ -40,10 +52,12 @@ def mul(call: Call) -> Value:
 
 
 def div(call: Call) -> Value:
-    """Quotient by a constant."""
+    """Quotient; by an activation as a product with a table of reciprocals."""
     x, constant, first = _operands(call)
-    if constant is None or first:
-        raise Unsupported("it divides by an activation", "divide by a constant only")
+    if constant is None:
+        return binary(call, "mul", call.real(0), _table(call, call.real(1), "reciprocal"))
+    if first:
+        return affine(call, _table(call, x, "reciprocal"), constant, _ZERO)
     with np.errstate(divide="ignore"):
         return affine(call, x, call.finite(1.0 / constant), _ZERO)
 
@@ -66,12 +80,8 @@ def _operands(call: Call) -> tuple[View, Array | None, bool]:
 
 
 def binary(call: Call, kind: str, a: View, b: View) -> View:
-    """An elementwise operation on two activations of one shape."""
-    if a.shape != b.shape:
-        raise Unsupported(
-            f"two activations of different shapes, {a.shape} and {b.shape}",
-            "tile the smaller one, or fold the scale into the weights",
-        )
+    """An elementwise operation on two activations; the smaller one is repeated."""
+    a, b = _same_shape(call, a, b)
     builder, node = call.builder, call.node.name
     if a.axes != b.axes:
         a, b = _one_layout(call, a, b)
@@ -81,6 +91,20 @@ def binary(call: Call, kind: str, a: View, b: View) -> View:
         kind, node, [a.tensor, right], shape, {"clamp": None}, name=call.node.outputs[0]
     )
     return View(output, a.axes)
+
+
+def _same_shape(call: Call, a: View, b: View) -> tuple[View, View]:
+    rank = max(len(a.shape), len(b.shape))
+    wide = [replace(v, axes=((),) * (rank - len(v.axes)) + v.axes) for v in (a, b)]
+    pairs = list(zip(wide[0].shape, wide[1].shape, strict=True))
+    if any(m != n and 1 not in (m, n) for m, n in pairs):
+        raise Unsupported(f"two activations of shapes {a.shape} and {b.shape}")
+    shape = [max(pair) for pair in pairs]
+    large = max(wide, key=lambda v: prod(v.shape))
+    return (
+        broadcast(call, wide[0], shape, large),
+        broadcast(call, wide[1], shape, large),
+    )
 
 
 def _one_layout(call: Call, a: View, b: View) -> tuple[View, View]:
@@ -122,24 +146,75 @@ def _limit(call: Call, name: str, index: int, default: float) -> float:
 
 
 def maximum(call: Call) -> Value:
-    """Max with a constant, or of x and alpha * x (a leaky ReLU)."""
+    """Largest of activations and constants; of x and alpha * x a leaky ReLU."""
+    return _fold_pairs(call, _larger)
+
+
+def _fold_pairs(call: Call, pair: Callable[[Call], Value]) -> Value:
+    """An operation of any number of inputs as one of pairs; constants come last."""
+    values = sorted(call.values, key=lambda value: isinstance(value, Const))
+    total = values[0]
+    for value in values[1:]:
+        total = pair(replace(call, values=(total, value)))
+    return total
+
+
+def _larger(call: Call) -> Value:
     x, constant, _ = _operands(call)
-    if constant is not None:
+    if constant is not None and np.unique(constant).size == 1:
         return _clip(call, x, _single(constant), inf)
+    if constant is not None:  # one bound a channel: max(x, k) = max(x - k, 0) + k
+        return affine(call, _clip(call, affine(call, x, _ONE, -constant), 0.0, inf), _ONE, constant)
     a, b = call.real(0), call.real(1)
     for plain, scaled in ((a, b), (b, a)):
         slope = _slope(call, plain, scaled)
         if slope is not None:
             return _table(call, plain, "leaky_relu", slope)
-    raise Unsupported("the larger of two activations", "Max with a constant is supported")
+    return _stacked_max(call, *_same_shape(call, a, b))
+
+
+def _stacked_max(call: Call, a: View, b: View) -> View:
+    """The larger of two activations: both one after the other, and a pool over the pair."""
+    builder, node, name = call.builder, call.node.name, call.node.outputs[0]
+    if a.axes != b.axes:
+        a, b = _one_layout(call, a, b)
+    if a.tensor == b.tensor:
+        return a
+    h, w, c = shape = builder.tensors[a.tensor].shape
+    strides = (w * c, c, 1)
+    pieces = [
+        Piece(source, 0, strides, (h, w), (0, 0), source * h * w * c, strides, shape)
+        for source in (0, 1)
+    ]
+    tensors = [a.tensor, builder.reshape(b.tensor, shape, node)]
+    pair = emit_pieces(builder, node, f"{name}~pair", tensors, pieces, (2, h * w, c))
+    attrs = {"kernel": (2, 1), "stride": (1, 1), "dilation": (1, 1), "pads": NO_PADS}
+    largest = builder.emit("maxpool", node, [pair], (1, h * w, c), attrs, name=name)
+    return View(builder.reshape(largest, shape, node), a.axes)
 
 
 def minimum(call: Call) -> Value:
-    """Min with a constant."""
+    """Smallest of activations and constants."""
+    return _fold_pairs(call, _smaller)
+
+
+def _smaller(call: Call) -> Value:
     x, constant, _ = _operands(call)
-    if constant is None:
-        raise Unsupported("the smaller of two activations", "Min with a constant is supported")
-    return _clip(call, x, -inf, _single(constant))
+    if constant is not None and np.unique(constant).size == 1:
+        return _clip(call, x, -inf, _single(constant))
+    if constant is not None:
+        below = _clip(call, affine(call, x, _ONE, -constant), -inf, 0.0)
+        return affine(call, below, _ONE, constant)
+    a, b = _same_shape(call, call.real(0), call.real(1))
+    negated = [affine(call, view, -_ONE, _ZERO) for view in (a, b)]
+    return affine(call, _stacked_max(call, negated[0], negated[1]), -_ONE, _ZERO)
+
+
+def mean(call: Call) -> Value:
+    """Mean of any number of activations and constants."""
+    total = sum_(call)
+    assert isinstance(total, View)
+    return affine(call, total, _ONE / len(call.values), _ZERO)
 
 
 def _slope(call: Call, plain: View, scaled: View) -> float | None:
@@ -161,9 +236,8 @@ def _single(constant: Array) -> float:
 
 
 def _table(call: Call, x: View, function: str, alpha: float = 0.0, beta: float = 0.0) -> View:
-    attrs = {"function": function, "alpha": alpha, "beta": beta}
     return call.builder.emit_elementwise(
-        "table", call.node.name, x, attrs, name=call.node.outputs[0]
+        "table", call.node.name, x, table_attrs(function, alpha, beta), name=call.node.outputs[0]
     )
 
 
@@ -178,11 +252,39 @@ def table_handler(function: str, alpha: float = 0.0, beta: float = 0.0) -> Handl
 
 
 def prelu(call: Call) -> Value:
-    """PRelu with a single slope."""
-    slope = call.numbers(1)
+    """PRelu; with a slope a channel as the sum of both halves."""
+    x, slope = call.real(0), call.numbers(1)
     if slope is None:
         raise ValueError("input 1 is missing")
-    return _table(call, call.real(0), "leaky_relu", _single(slope))
+    if np.unique(slope).size == 1:
+        return _table(call, x, "leaky_relu", _single(slope))
+    below = affine(call, _clip(call, x, -inf, 0.0), slope.astype(np.float64), _ZERO)
+    return binary(call, "add", _clip(call, x, 0.0, inf), below)
+
+
+def power(call: Call) -> Value:
+    """Pow of an activation and a single constant."""
+    x, constant, first = _operands(call)
+    if constant is None:
+        raise Unsupported("the power of two activations", "make one of them constant")
+    return _table(call, x, "base_power" if first else "power", _single(constant))
+
+
+def gelu(call: Call) -> Value:
+    """Gelu, exact or approximated by tanh."""
+    return _table(call, call.real(0), "gelu", float(call.attr("approximate", "none") == "tanh"))
+
+
+def shrink(call: Call) -> Value:
+    """Shrink."""
+    lambd, bias = float(call.attr("lambd", 0.5)), float(call.attr("bias", 0.0))
+    return _table(call, call.real(0), "shrink", lambd, bias)
+
+
+def selu(call: Call) -> Value:
+    """Selu."""
+    alpha = float(call.attr("alpha", 1.67326319217681884765625))
+    return _table(call, call.real(0), "selu", alpha, float(call.attr("gamma", 1.0507010221481323)))
 
 
 def softmax(call: Call) -> Value:

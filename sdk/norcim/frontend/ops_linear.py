@@ -18,7 +18,7 @@ from norcim.frontend.values import (
     contiguous,
     element_order,
 )
-from norcim.frontend.windows import window
+from norcim.frontend.windows import Window, window
 from norcim.ir.graph import Floats, Shape, WeightCodes
 from norcim.ir.window import NO_PADS, out_sizes
 
@@ -27,18 +27,27 @@ _POINTWISE = {"stride": (1, 1), "dilation": (1, 1), "pads": NO_PADS, "clamp": No
 
 def conv(call: Call) -> Value:
     """1-D and 2-D convolution, grouped and depthwise."""
-    x, weight, codes = call.real(0), *_weight(call, 1)
+    x, weight, codes = call.real(0), *weight_of(call, 1)
     rank = weight.ndim - 2
     if rank not in (1, 2):
         raise Unsupported(f"{rank}-D convolution; 1-D and 2-D are supported")
     if len(x.shape) != rank + 1:
         raise ValueError(f"weight {weight.shape} for an input of {x.shape} per sample")
     groups = int(call.attr("group", 1))
+    h, w = (*x.shape[1:], 1)[:2]
+    win = window(call, weight.shape[2:], (h, w))
+    return emit_conv(call, x, weight, codes, win, groups)
+
+
+def emit_conv(
+    call: Call, x: View, weight: Array, codes: Codes | None, win: Window, groups: int
+) -> View:
+    """A convolution of (c, spatial...) with a weight (c_out, c_in / groups, k...), bias input 2."""
+    rank = weight.ndim - 2
     tensor = call.builder.materialise(x, ([1], [2] if rank == 2 else [], [0]), call.node.name)
     h, w, c_in = call.builder.tensors[tensor].shape
     if weight.shape[1] * groups != c_in or weight.shape[0] % groups:
         raise ValueError(f"weight {weight.shape} does not fit {c_in} channels, {groups} groups")
-    win = window(call, weight.shape[2:], (h, w))
     out = out_sizes((h, w), win.kernel, win.stride, win.dilation, win.pads)
     ir_weight, ir_codes = _to_ir(weight, codes, rank)
     output = call.builder.emit(
@@ -69,11 +78,12 @@ def _to_ir(weight: Array, codes: Codes | None, rank: int) -> tuple[Floats, Weigh
         wide = array[..., None] if rank == 1 else array
         return wide.transpose(2, 3, 1, 0)
 
-    ir_codes = None if codes is None else per_channel_codes(_map_codes(codes, turn))
+    ir_codes = None if codes is None else per_channel_codes(map_codes(codes, turn))
     return np.ascontiguousarray(turn(weight), np.float32), ir_codes
 
 
-def _map_codes(codes: Codes, change: Any) -> Codes:
+def map_codes(codes: Codes, change: Any) -> Codes:
+    """The same codes with their elements moved by `change`."""
     return Codes(change(codes.codes), change(codes.scale), change(codes.zero_point))
 
 
@@ -99,7 +109,8 @@ def per_channel_codes(codes: Codes) -> WeightCodes:
     return WeightCodes(np.ascontiguousarray(centred, np.int8), np.array(scale, np.float64))
 
 
-def _weight(call: Call, index: int) -> tuple[Array, Codes | None]:
+def weight_of(call: Call, index: int) -> tuple[Array, Codes | None]:
+    """A constant input that must be there, with the codes behind it."""
     const = call.const(index)
     if const is None:
         raise ValueError(f"input {index} is missing")
@@ -117,7 +128,7 @@ def _bias(call: Call, index: int, size: int, factor: float = 1.0) -> Floats | No
 
 def gemm(call: Call) -> Value:
     """alpha * x @ weight + beta * bias for a vector per sample."""
-    x, weight, codes = call.real(0), *_weight(call, 1)
+    x, weight, codes = call.real(0), *weight_of(call, 1)
     alpha, beta = float(call.attr("alpha", 1.0)), float(call.attr("beta", 1.0))
     if weight.ndim != 2:
         raise ValueError(f"a weight of shape {weight.shape}, not a matrix")
@@ -125,11 +136,11 @@ def gemm(call: Call) -> Value:
         raise Unsupported("it multiplies across the batch (transA)", "export it with transA=0")
     if call.attr("transB", 0):
         weight = weight.T
-        codes = None if codes is None else _map_codes(codes, np.transpose)
+        codes = None if codes is None else map_codes(codes, np.transpose)
     if alpha != 1.0:
         weight = weight * alpha
         codes = replace(codes, scale=codes.scale * alpha) if codes and alpha > 0 else None
-    return _product(call, x, weight, codes, _bias(call, 2, weight.shape[1], beta))
+    return product(call, x, weight, codes, _bias(call, 2, weight.shape[1], beta))
 
 
 def matmul(call: Call) -> Value:
@@ -138,26 +149,26 @@ def matmul(call: Call) -> Value:
         return _matmul_left(call)
     if not isinstance(call.value(1), Const):
         raise Unsupported("it multiplies two activations")
-    x, weight, codes = call.real(0), *_weight(call, 1)
+    x, weight, codes = call.real(0), *weight_of(call, 1)
     while 2 < weight.ndim <= len(x.shape) + 1 and weight.shape[0] == 1:
         weight = weight[0]
-        codes = None if codes is None else _map_codes(codes, lambda a: a[0])
+        codes = None if codes is None else map_codes(codes, lambda a: a[0])
     if weight.ndim != 2 or not x.shape:
         raise Unsupported(f"a constant of shape {weight.shape}; a matrix is supported")
-    return _product(call, x, weight, codes, None)
+    return product(call, x, weight, codes, None)
 
 
 def _matmul_left(call: Call) -> Value:
     """weight (M, K) @ x (K, T): a pointwise convolution over T."""
-    x, weight, codes = call.real(1), *_weight(call, 0)
+    x, weight, codes = call.real(1), *weight_of(call, 0)
     if weight.ndim != 2 or len(x.shape) != 2:
         raise Unsupported(f"a constant {weight.shape} times an activation {x.shape}")
-    turned = None if codes is None else _map_codes(codes, np.transpose)
-    result = _product(call, x.permuted((1, 0)), weight.T, turned, None)
+    turned = None if codes is None else map_codes(codes, np.transpose)
+    result = product(call, x.permuted((1, 0)), weight.T, turned, None)
     return result.permuted((1, 0))
 
 
-def _product(call: Call, x: View, weight: Array, codes: Codes | None, bias: Floats | None) -> View:
+def product(call: Call, x: View, weight: Array, codes: Codes | None, bias: Floats | None) -> View:
     """x (..., K) @ weight (K, M) as a 1x1 convolution; its view is (..., M)."""
     if x.shape[-1] != weight.shape[0]:
         raise ValueError(f"{x.shape} times {weight.shape}")
@@ -180,7 +191,7 @@ def _product(call: Call, x: View, weight: Array, codes: Codes | None, bias: Floa
         bias=bias,
         weight_codes=None
         if codes is None
-        else per_channel_codes(_map_codes(codes, lambda a: a[None, None])),
+        else per_channel_codes(map_codes(codes, lambda a: a[None, None])),
     )
     return contiguous(output, (*x.shape[:-1], weight.shape[1]))
 
@@ -191,7 +202,7 @@ def _permute_rows(x: View, weight: Array, codes: Codes | None) -> tuple[View, Ar
     if factors in ((), ((x.shape[0], 1),)):
         return x, weight, codes
     rows = np.argsort(element_order(factors))
-    turned = None if codes is None else _map_codes(codes, lambda a: a[rows])
+    turned = None if codes is None else map_codes(codes, lambda a: a[rows])
     return replace(x, axes=(((x.shape[0], 1),),)), weight[rows], turned
 
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+
 from norcim.frontend.call import Call
+from norcim.frontend.ops_linear import affine
 from norcim.frontend.values import Unsupported, Value, View, contiguous
 from norcim.frontend.windows import Window, window
 from norcim.ir.window import NO_PADS, Pair, extent, out_sizes
@@ -71,6 +74,23 @@ def reduce_mean(call: Call) -> Value:
 def reduce_max(call: Call) -> Value:
     """ReduceMax over any axes but the batch."""
     return _reduce(call, call.view(0), "maxpool")
+
+
+def reduce_min(call: Call) -> Value:
+    """ReduceMin over any axes but the batch: the negated largest of the negated."""
+    one = np.ones(())
+    largest = _reduce(call, affine(call, call.real(0), -one, 0 * one), "maxpool")
+    assert isinstance(largest, View)
+    return affine(call, largest, -one, 0 * one)
+
+
+def reduce_sum(call: Call) -> Value:
+    """ReduceSum over any axes but the batch: the mean times the count."""
+    x = call.real(0)
+    mean = _reduce(call, x, "avgpool")
+    assert isinstance(mean, View)
+    count = prod(x.shape) // prod(mean.shape)
+    return mean if count == 1 else affine(call, mean, np.array(float(count)), np.zeros(()))
 
 
 def _reduce(call: Call, x: View, kind: str) -> Value:

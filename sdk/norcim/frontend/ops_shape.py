@@ -14,7 +14,7 @@ from norcim.frontend.values import BATCH, Codes, Const, Unsupported, Value, View
 _KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
 
 
-def _reshape_view(call: Call, view: View, shape: Sequence[int]) -> View:
+def reshape_view(call: Call, view: View, shape: Sequence[int]) -> View:
     """The view with other per-sample axes; the elements move only if the axes cut across."""
     if prod(shape) != prod(view.shape):
         raise Unsupported(f"{view.shape} per sample to {tuple(shape)}", _KEEP_BATCH)
@@ -45,7 +45,7 @@ def reshape(call: Call) -> Value:
         dims = [value.array.shape[i] if d == 0 and zero else d for i, d in enumerate(wanted)]
         return _on_codes(value, lambda a: a.reshape(dims))
     view = call.view(0)
-    return _reshape_view(call, view, _per_sample(wanted, view.shape, call.builder.batch))
+    return reshape_view(call, view, _per_sample(wanted, view.shape, call.builder.batch))
 
 
 def _per_sample(wanted: list[int], shape: tuple[int, ...], batch: int | None) -> list[int]:
@@ -74,7 +74,7 @@ def flatten(call: Call) -> Value:
     axis = int(call.attr("axis", 1)) % (len(view.shape) + 1)
     if axis == 0 or prod(view.shape[: axis - 1]) != 1:
         raise Unsupported(f"it flattens the batch with other axes (axis {axis})", _KEEP_BATCH)
-    return _reshape_view(call, view, [prod(view.shape)])
+    return reshape_view(call, view, [prod(view.shape)])
 
 
 def transpose(call: Call) -> Value:
@@ -150,58 +150,3 @@ def cast(call: Call) -> Value:
     if int(call.attr("to", 1)) not in float_types:
         raise Unsupported("a cast to integers", "quantise with QuantizeLinear instead")
     return call.real(0)
-
-
-def pad(call: Call) -> Value:
-    """Constant border around the spatial axes of (batch, channels, spatial...)."""
-    x = call.real(0)
-    if call.attr("mode", "constant") != "constant":
-        raise Unsupported(f"mode {call.attr('mode')!r}", "pad with a constant")
-    rank = len(x.shape) + 1
-    before, after = _pad_amounts(call, rank)
-    if before[0] or after[0] or min(*before, *after) < 0:
-        raise Unsupported("it pads the batch, or by a negative amount")
-    padded = [axis for axis in range(rank - 1) if before[axis + 1] or after[axis + 1]]
-    if not padded:
-        return x
-    if len(padded) > 2:
-        raise Unsupported("it pads more than two axes", "pad spatial axes only")
-    return _emit_pad(call, x, padded, before[1:], after[1:])
-
-
-def _pad_amounts(call: Call, rank: int) -> tuple[list[int], list[int]]:
-    pads = call.ints("pads", 1)
-    if pads is None:
-        raise ValueError("no pads given")
-    axes = call.ints("axes", 3) or list(range(rank))
-    before, after = [0] * rank, [0] * rank
-    for position, axis in enumerate(axes):
-        before[axis % rank] = pads[position]
-        after[axis % rank] = pads[position + len(axes)]
-    return before, after
-
-
-def _emit_pad(call: Call, x: View, padded: list[int], before: list[int], after: list[int]) -> View:
-    """The padded axes become (h, w) in the order in which they lie, the rest channels."""
-    slow = x.by_stride()
-    spatial = [axis for axis in slow if axis in padded]
-    rest = [axis for axis in slow if axis not in padded]
-    if len(spatial) == 1 and len(rest) == 2 and slow.index(spatial[0]) == 1:
-        spatial, rest = [rest[0], spatial[0]], [rest[1]]
-    elif len(spatial) == 1 and len(rest) == 2:
-        spatial, rest = [spatial[0], rest[0]], [rest[1]]
-    groups = (spatial[:1], spatial[1:], rest)
-    tensor = call.builder.materialise(x, groups, call.node.name)
-    amounts = [(before[axis], after[axis]) for axis in spatial] + [(0, 0)] * (2 - len(spatial))
-    pads = (amounts[0][0], amounts[1][0], amounts[0][1], amounts[1][1])
-    h, w, c = call.builder.tensors[tensor].shape
-    const = call.const(2)
-    value = float(call.attr("value", 0.0) if const is None else const.array.reshape(()))
-    shape = (h + pads[0] + pads[2], w + pads[1] + pads[3], c)
-    attrs = {"pads": pads, "value": float(call.finite(np.asarray(value)))}
-    output = call.builder.emit(
-        "pad", call.node.name, [tensor], shape, attrs, name=call.node.outputs[0]
-    )
-    order = [*spatial, *rest]
-    sizes = [x.shape[axis] + before[axis] + after[axis] for axis in order]
-    return contiguous(output, sizes).permuted([int(axis) for axis in np.argsort(order)])

@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from norcim.ir.functions import table_attrs
 from norcim.ir.graph import Graph, Op, QParams
 from norcim.ir.verify import verify
 
@@ -153,7 +154,7 @@ def fuse_gates(graph: Graph) -> Graph:
             gate = edit.writer.get(gated)
             function = _GATES.get(_table_key(gate)) if gate else None
             if gate and function and gate.inputs == (x,) and edit.private(gated):
-                attrs = MappingProxyType({"function": function, "alpha": 0.0, "beta": 0.0})
+                attrs = table_attrs(function)
                 edit.swap(product, replace(product, kind="table", inputs=(x,), attrs=attrs))
                 edit.drop(gate)
                 edit.refresh()
@@ -164,7 +165,7 @@ def fuse_gates(graph: Graph) -> Graph:
 def _table_key(op: Op) -> tuple[Any, ...]:
     """What identifies a table's function; float32 parameters to six digits."""
     attrs = op.attrs
-    if op.kind != "table":
+    if op.kind != "table" or attrs["expression"]:
         return ()
     return (attrs["function"], round(attrs["alpha"], 6), round(attrs["beta"], 6))
 
@@ -198,7 +199,7 @@ def fuse_pads(graph: Graph) -> Graph:
 def spread_quantisation(graph: Graph) -> Graph:
     """Hand parameters across operations that only move or select codes, where a side lacks them."""
     edit = Edit(graph)
-    movers = [op for op in graph.ops if op.kind in _KEEPS_ORDER or _is_zero_pad(op)]
+    movers = [op for op in graph.ops if _moves_only(op)]
     for op in movers:
         _hand_over(edit, op.inputs[0], op.output)
     for op in reversed(movers):
@@ -208,8 +209,10 @@ def spread_quantisation(graph: Graph) -> Graph:
     return edit.close()
 
 
-def _is_zero_pad(op: Op) -> bool:
-    return op.kind == "pad" and op.attrs["value"] == 0.0
+def _moves_only(op: Op) -> bool:
+    """Whether every element of the result is one of its only input, or 0."""
+    zero_pad = op.kind == "pad" and op.attrs["value"] == 0.0
+    return op.kind in _KEEPS_ORDER or zero_pad or (op.kind == "move" and len(op.inputs) == 1)
 
 
 def _hand_over(edit: Edit, source: str, target: str) -> None:

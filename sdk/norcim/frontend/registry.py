@@ -5,26 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from norcim.frontend import ops_deconv as deconv
 from norcim.frontend import ops_elementwise as elementwise
 from norcim.frontend import ops_linear as linear
+from norcim.frontend import ops_move as move
+from norcim.frontend import ops_pad as pads
 from norcim.frontend import ops_pool as pool
 from norcim.frontend import ops_quant as quant
+from norcim.frontend import ops_resize as resize
 from norcim.frontend import ops_shape as shape
 from norcim.frontend.call import Handler
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
+        "Abs": elementwise.table_handler("abs"),
+        "Acos": elementwise.table_handler("acos"),
+        "Acosh": elementwise.table_handler("acosh"),
         "Add": elementwise.add,
+        "Asin": elementwise.table_handler("asin"),
+        "Asinh": elementwise.table_handler("asinh"),
+        "Atan": elementwise.table_handler("atan"),
+        "Atanh": elementwise.table_handler("atanh"),
         "AveragePool": pool.average_pool,
         "BatchNormalization": linear.batch_normalization,
         "Cast": shape.cast,
+        "Ceil": elementwise.table_handler("ceil"),
+        "Celu": elementwise.table_handler("celu", alpha=1.0),
         "Clip": elementwise.clip,
+        "Concat": move.concat,
         "Conv": linear.conv,
+        "ConvTranspose": deconv.conv_transpose,
+        "Cos": elementwise.table_handler("cos"),
+        "Cosh": elementwise.table_handler("cosh"),
+        "DepthToSpace": move.depth_to_space,
         "DequantizeLinear": quant.dequantize_linear,
         "Div": elementwise.div,
         "Dropout": shape.identity,
         "Elu": elementwise.table_handler("elu", alpha=1.0),
+        "Erf": elementwise.table_handler("erf"),
+        "Exp": elementwise.table_handler("exp"),
+        "Expand": move.expand,
         "Flatten": shape.flatten,
+        "Floor": elementwise.table_handler("floor"),
+        "Gather": move.gather,
+        "Gelu": elementwise.gelu,
         "Gemm": linear.gemm,
         "GlobalAveragePool": pool.global_average_pool,
         "GlobalMaxPool": pool.global_max_pool,
@@ -32,29 +56,53 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "HardSwish": elementwise.table_handler("hard_swish"),
         "Identity": shape.identity,
         "LeakyRelu": elementwise.table_handler("leaky_relu", alpha=0.01),
+        "Log": elementwise.table_handler("log"),
         "MatMul": linear.matmul,
         "Max": elementwise.maximum,
         "MaxPool": pool.max_pool,
+        "Mean": elementwise.mean,
         "Min": elementwise.minimum,
+        "Mish": elementwise.table_handler("mish"),
         "Mul": elementwise.mul,
         "Neg": elementwise.neg,
         "PRelu": elementwise.prelu,
-        "Pad": shape.pad,
+        "Pad": pads.pad,
+        "Pow": elementwise.power,
         "QuantizeLinear": quant.quantize_linear,
+        "Reciprocal": elementwise.table_handler("reciprocal"),
         "ReduceMax": pool.reduce_max,
         "ReduceMean": pool.reduce_mean,
+        "ReduceMin": pool.reduce_min,
+        "ReduceSum": pool.reduce_sum,
         "Relu": elementwise.relu,
         "Reshape": shape.reshape,
+        "Resize": resize.resize,
+        "Round": elementwise.table_handler("round"),
+        "Selu": elementwise.selu,
         "Shape": shape.shape_of,
+        "Shrink": elementwise.shrink,
+        "Sign": elementwise.table_handler("sign"),
+        "Sin": elementwise.table_handler("sin"),
+        "Sinh": elementwise.table_handler("sinh"),
+        "Slice": move.slice_,
         "Sigmoid": elementwise.table_handler("sigmoid"),
         "Softmax": elementwise.softmax,
         "Softplus": elementwise.table_handler("softplus"),
+        "Softsign": elementwise.table_handler("softsign"),
+        "SpaceToDepth": move.space_to_depth,
+        "Split": move.split,
+        "Sqrt": elementwise.table_handler("sqrt"),
         "Squeeze": shape.squeeze,
         "Sub": elementwise.sub,
-        "Sum": elementwise.add,
+        "Sum": elementwise.sum_,
+        "Swish": elementwise.table_handler("swish", alpha=1.0),
+        "Tan": elementwise.table_handler("tan"),
         "Tanh": elementwise.table_handler("tanh"),
+        "ThresholdedRelu": elementwise.table_handler("thresholded_relu", alpha=1.0),
+        "Tile": move.tile,
         "Transpose": shape.transpose,
         "Unsqueeze": shape.unsqueeze,
+        "Upsample": resize.resize,
     }
 )
 

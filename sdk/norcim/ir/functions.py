@@ -57,6 +57,71 @@ def softplus(x: Array, _alpha: float, _beta: float) -> Array:
     return np.asarray(np.logaddexp(x, 0.0))
 
 
+def erf(x: Array, _alpha: float = 0.0, _beta: float = 0.0) -> Array:
+    """The error function to 2e-7 (Abramowitz and Stegun, 7.1.26)."""
+    t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
+    series = t * (
+        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
+    )
+    return np.asarray(np.sign(x) * (1.0 - series * np.exp(-np.square(x))))
+
+
+def gelu(x: Array, alpha: float, _beta: float) -> Array:
+    """x * P(X <= x) of a normal distribution; alpha 1 for the approximation by tanh."""
+    if alpha:
+        return np.asarray(0.5 * x * (1.0 + np.tanh(0.7978845608 * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1.0 + erf(x * 0.7071067811865476)))
+
+
+def selu(x: Array, alpha: float, beta: float) -> Array:
+    """beta * elu(x) with alpha."""
+    return np.asarray(beta * elu(x, alpha, 0.0))
+
+
+def celu(x: Array, alpha: float, _beta: float) -> Array:
+    """x where x >= 0, else alpha * (exp(x / alpha) - 1)."""
+    return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0.0) / alpha), x)
+
+
+def thresholded_relu(x: Array, alpha: float, _beta: float) -> Array:
+    """x where x > alpha, else 0."""
+    return np.where(x > alpha, x, 0.0 * x)
+
+
+def shrink(x: Array, alpha: float, beta: float) -> Array:
+    """x + beta below -alpha, x - beta above alpha, else 0."""
+    return np.where(x < -alpha, x + beta, np.where(x > alpha, x - beta, 0.0 * x))
+
+
+def swish(x: Array, alpha: float, _beta: float) -> Array:
+    """x * sigmoid(alpha * x)."""
+    return np.asarray(x * sigmoid(alpha * x))
+
+
+def softsign(x: Array, _alpha: float, _beta: float) -> Array:
+    """x / (1 + |x|)."""
+    return np.asarray(x / (1.0 + np.abs(x)))
+
+
+def mish(x: Array, _alpha: float, _beta: float) -> Array:
+    """x * tanh(softplus(x))."""
+    return np.asarray(x * np.tanh(softplus(x, 0.0, 0.0)))
+
+
+def power(x: Array, alpha: float, _beta: float) -> Array:
+    """x to the power of alpha."""
+    return np.asarray(np.power(x, alpha))
+
+
+def base_power(x: Array, alpha: float, _beta: float) -> Array:
+    """alpha to the power of x."""
+    return np.asarray(np.power(alpha, x))
+
+
+def _plain(function: Callable[[Array], Array]) -> TableFunction:
+    return lambda x, _alpha, _beta: np.asarray(function(x))
+
+
 TABLE_FUNCTIONS: Mapping[str, TableFunction] = MappingProxyType(
     {
         "sigmoid": sigmoid,
@@ -67,5 +132,75 @@ TABLE_FUNCTIONS: Mapping[str, TableFunction] = MappingProxyType(
         "silu": silu,
         "elu": elu,
         "softplus": softplus,
+        "gelu": gelu,
+        "selu": selu,
+        "celu": celu,
+        "thresholded_relu": thresholded_relu,
+        "shrink": shrink,
+        "swish": swish,
+        "softsign": softsign,
+        "mish": mish,
+        "erf": erf,
+        "power": power,
+        "base_power": base_power,
+        "abs": _plain(np.abs),
+        "exp": _plain(np.exp),
+        "log": _plain(np.log),
+        "sqrt": _plain(np.sqrt),
+        "reciprocal": _plain(np.reciprocal),
+        "sign": _plain(np.sign),
+        "floor": _plain(np.floor),
+        "ceil": _plain(np.ceil),
+        "round": _plain(np.rint),
+        "sin": _plain(np.sin),
+        "cos": _plain(np.cos),
+        "tan": _plain(np.tan),
+        "asin": _plain(np.arcsin),
+        "acos": _plain(np.arccos),
+        "atan": _plain(np.arctan),
+        "sinh": _plain(np.sinh),
+        "cosh": _plain(np.cosh),
+        "asinh": _plain(np.arcsinh),
+        "acosh": _plain(np.arccosh),
+        "atanh": _plain(np.arctanh),
     }
 )
+
+Expression = tuple[Any, ...]
+"""A scalar function of x as a nested tuple: ("x",), ("add", a, b), ("mul", a, b),
+("affine", a, scale, shift), ("clamp", a, lo, hi), or (name in TABLE_FUNCTIONS, a, alpha, beta)."""
+
+X: Expression = ("x",)
+
+
+def apply_table(attrs: Mapping[str, Any], x: Array) -> Array:
+    """What an operation `table` computes, on an array of any shape."""
+    if attrs["expression"]:
+        return compute(attrs["expression"], x)
+    return TABLE_FUNCTIONS[attrs["function"]](x, attrs["alpha"], attrs["beta"])
+
+
+def compute(expression: Expression, x: Array) -> Array:
+    """The value of an expression, in the precision of `x`."""
+    kind = expression[0]
+    if kind == "x":
+        return x
+    first = compute(expression[1], x)
+    if kind == "add":
+        return np.asarray(first + compute(expression[2], x))
+    if kind == "mul":
+        return np.asarray(first * compute(expression[2], x))
+    if kind == "affine":
+        return np.asarray(first * expression[2] + expression[3])
+    if kind == "clamp":
+        return np.clip(first, expression[2], expression[3])
+    return TABLE_FUNCTIONS[kind](first, expression[2], expression[3])
+
+
+def table_attrs(
+    function: str, alpha: float = 0.0, beta: float = 0.0, expression: Expression = ()
+) -> Mapping[str, Any]:
+    """Attributes of a `table` that holds one function, or an expression."""
+    return MappingProxyType(
+        {"function": function, "alpha": alpha, "beta": beta, "expression": expression}
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from norcim.ir.functions import TABLE_FUNCTIONS
+from norcim.ir.functions import apply_table
 from norcim.ir.graph import Floats, Op, Shape
 from norcim.ir.window import NO_PADS, Pads, taps
 
@@ -135,8 +135,7 @@ def clip(op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
 
 def table(op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
     """One of TABLE_FUNCTIONS on every element."""
-    function = TABLE_FUNCTIONS[op.attrs["function"]]
-    return np.asarray(function(inputs[0], op.attrs["alpha"], op.attrs["beta"]), np.float32)
+    return np.asarray(apply_table(op.attrs, inputs[0]), np.float32)
 
 
 def reshape(_op: Op, inputs: Sequence[Floats], out_shape: Shape) -> Floats:

@@ -8,11 +8,13 @@ Attributes (all tuples are (y, x)):
   avgpool  kernel, stride, pads, count_include_pad: bool
   clip     clamp (an activation that could not be fused); None is the identity, used where a QDQ
            model changes the quantisation parameters of a tensor
-  table    function: name in TABLE_FUNCTIONS, alpha, beta: float (parameters, 0.0 if unused)
+  table    function: name in TABLE_FUNCTIONS, alpha, beta: float (parameters, 0.0 if unused);
+           expression: () or what is computed instead, see `norcim.ir.functions.Expression`
   reshape  none; row-major (h, w, c) order is kept, only the shape changes (free)
   transpose perm: order of (h, w, c)
   pad      pads: (top, left, bottom, right); value: float
   softmax  none; over channels
+  move     pieces: tuple of `norcim.ir.moves.Piece`, which cover the output once
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 
-from norcim.ir import kernels
+from norcim.ir import kernels, moves
 from norcim.ir.functions import TABLE_FUNCTIONS
 from norcim.ir.graph import Floats, Op, Shape
 from norcim.ir.window import out_sizes
@@ -36,7 +38,7 @@ class OpKind:
 
     doc       what the operation computes
     attrs     names of its attributes, all of them required
-    n_inputs  number of tensor inputs
+    n_inputs  number of tensor inputs, 0 for any
     shape     (op, input shapes, declared output shape) -> output shape; ValueError if illegal
     evaluate  (op, float32 (n, h, w, c) inputs, output shape) -> float32 (n, h, w, c)
     weighted  True if the operation has a weight
@@ -114,7 +116,7 @@ OPS: Mapping[str, OpKind] = MappingProxyType(
         "clip": OpKind("Clamp to a range.", ("clamp",), 1, _same_shape, kernels.clip),
         "table": OpKind(
             "A scalar function on every element.",
-            ("function", "alpha", "beta"), 1, _same_shape, kernels.table,
+            ("function", "alpha", "beta", "expression"), 1, _same_shape, kernels.table,
         ),
         "reshape": OpKind(
             "Another shape of the same elements.", (), 1, _reshape_shape, kernels.reshape
@@ -123,6 +125,9 @@ OPS: Mapping[str, OpKind] = MappingProxyType(
             "Another order of (h, w, c).", ("perm",), 1, _transpose_shape, kernels.transpose
         ),
         "pad": OpKind("A constant border.", ("pads", "value"), 1, _pad_shape, kernels.pad),
+        "move": OpKind(
+            "Boxes of elements put elsewhere.", ("pieces",), 0, moves.move_shape, moves.move
+        ),
         "softmax": OpKind("Softmax over channels.", (), 1, _same_shape, kernels.softmax),
     }
 )  # fmt: skip

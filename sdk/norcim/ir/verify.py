@@ -64,11 +64,12 @@ def _check_kind(op: Op) -> None:
         raise _fault(
             "NC-E0211", op, "wrong attributes", str(sorted(kind.attrs)), str(sorted(op.attrs))
         )
-    if len(op.inputs) != kind.n_inputs:
+    if not op.inputs or len(op.inputs) != (kind.n_inputs or len(op.inputs)):
         raise _fault("NC-E0211", op, "wrong inputs", str(kind.n_inputs), str(len(op.inputs)))
     if (op.weight is not None) != kind.weighted:
         raise _fault("NC-E0213", op, "weight missing" if kind.weighted else "weight not allowed")
-    if "function" in op.attrs and op.attrs["function"] not in TABLE_FUNCTIONS:
+    plain = not op.attrs.get("expression")
+    if plain and "function" in op.attrs and op.attrs["function"] not in TABLE_FUNCTIONS:
         raise _fault("NC-E0211", op, f"no table function {op.attrs['function']!r}")
     clamp = op.attrs.get("clamp")
     if clamp is not None and (isnan(clamp[0]) or isnan(clamp[1]) or clamp[0] > clamp[1]):

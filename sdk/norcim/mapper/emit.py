@@ -17,6 +17,7 @@ from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
 from norcim.mapper.memory import MemoryPlan
 from norcim.mapper.placement import Block, Position, check_weight_memory, place_blocks
 from norcim.spec.program import (
+    TABLE_BYTES,
     Column,
     Descriptor,
     Encoding,
@@ -42,6 +43,7 @@ class _Sections:
     weights: bytearray = field(default_factory=bytearray)
     vector_weights: bytearray = field(default_factory=bytearray)
     tables: bytearray = field(default_factory=bytearray)
+    known_tables: dict[bytes, int] = field(default_factory=dict)
     layers: list[dict[str, Any]] = field(default_factory=list)
 
     def shape(self, name: str) -> Shape:
@@ -51,6 +53,14 @@ class _Sections:
         q = self.quant.graph.tensors[name].qparams
         assert q is not None, "the quantiser gives every tensor its parameters"
         return q
+
+    def table(self, entries: bytes) -> int:
+        """Index of a table with these entries (whole tables of 256 bytes); equal ones are one."""
+        found = self.known_tables.get(entries)
+        if found is None:
+            found = self.known_tables[entries] = len(self.tables) // TABLE_BYTES
+            self.tables += entries
+        return found
 
 
 def tile_blocks(quant: QuantGraph) -> list[Block]:
@@ -131,9 +141,13 @@ def _base(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:
 
 
 def _append(s: _Sections, op: QuantOp, d: Descriptor) -> None:
+    s.program.append(d)
+    _add_layer(s, op)
+
+
+def _add_layer(s: _Sections, op: QuantOp) -> None:
     tensor = op.op.output
     q, error = s.q(tensor), s.quant.errors[tensor]
-    s.program.append(d)
     entry = {
         "name": op.op.node,
         "kind": op.op.kind,
@@ -246,17 +260,18 @@ def _avgpool(s: _Sections, op: QuantOp) -> None:
 
 
 def _table(s: _Sections, op: QuantOp) -> None:
-    d = replace(_base(s, op, Opcode.TABLE), use_table=1, table=len(s.tables) // 256)
-    s.tables += op.arrays["table"].astype(np.uint8).tobytes()
-    _append(s, op, d)
+    table = s.table(op.arrays["table"].astype(np.uint8).tobytes())
+    _append(s, op, replace(_base(s, op, Opcode.TABLE), use_table=1, table=table))
 
 
 def _softmax(s: _Sections, op: QuantOp) -> None:
     d = replace(
-        _base(s, op, Opcode.FIRMWARE), function=Function.SOFTMAX, argument=len(s.tables) // 256,
-        out_zp=s.q(op.op.output).zero_point,
+        _base(s, op, Opcode.FIRMWARE), function=Function.SOFTMAX,
+        argument=s.table(op.arrays["softmax"].astype("<u2").tobytes()),
+        out_zp=op.numbers.get("zero_point", s.q(op.op.output).zero_point),
     )  # fmt: skip
-    s.tables += op.arrays["softmax"].astype("<u2").tobytes()
+    if "table" in op.arrays:  # the model's own output parameters
+        d = replace(d, use_table=1, table=s.table(op.arrays["table"].astype(np.uint8).tobytes()))
     _append(s, op, d)
 
 
@@ -275,6 +290,32 @@ def _transpose(s: _Sections, op: QuantOp) -> None:
         in_channel_stride=channel, in_h=in_h, in_w=in_w, in_c=in_c,
     )  # fmt: skip
     _append(s, op, d)
+
+
+def _move(s: _Sections, op: QuantOp) -> None:
+    """One strided copy a piece; they share an entry of the layers."""
+    target, n_layers = op.op.output, len(s.layers)
+    for piece in op.op.attrs["pieces"]:
+        source = op.op.inputs[piece.source]
+        (row, pixel, channel), (out_row, out_pixel, out_channel) = piece.strides, piece.out_strides
+        out_h, out_w, out_c = piece.out_size
+        d = Descriptor(
+            opcode=Opcode.COPY, in_signed=int(s.q(source).signed),
+            out_signed=int(s.q(target).signed), layer=n_layers,
+            in_addr=s.memory.addr[source] + piece.start, in_row_stride=row,
+            in_pixel_stride=pixel, in_channel_stride=channel, in_h=piece.size[0],
+            in_w=piece.size[1], in_c=out_c, out_c=out_c, out_h=out_h, out_w=out_w,
+            out_addr=s.memory.addr[target] + piece.out_start, out_row_stride=out_row,
+            out_pixel_stride=out_pixel, out_channel_stride=out_channel, kernel_h=1, kernel_w=1,
+            stride_h=1, stride_w=1, dilation_h=1, dilation_w=1, clamp_lo=op.clamp[0],
+            clamp_hi=op.clamp[1], pad_top=piece.pads[0], pad_left=piece.pads[1],
+            pad_value=s.q(source).zero_point & 0xFF,
+        )  # fmt: skip
+        table = op.arrays.get(f"table_{piece.source}")
+        if table is not None:
+            d = replace(d, use_table=1, table=s.table(table.astype(np.uint8).tobytes()))
+        s.program.append(d)
+    _add_layer(s, op)
 
 
 def _pad(s: _Sections, op: QuantOp) -> None:
@@ -296,4 +337,5 @@ _EMIT: dict[str, Callable[[_Sections, QuantOp], None]] = {
     "reshape": _reshape,
     "transpose": _transpose,
     "pad": _pad,
+    "move": _move,
 }

@@ -18,6 +18,7 @@ _NEEDED_VECTOR_OP = {
     "table": "table",
     "transpose": "copy",
     "pad": "copy",
+    "move": "copy",
 }
 
 

@@ -93,8 +93,21 @@ def _prepared(state: State, op: Op) -> Op:
     if op.kind == "add" and state.chip.stage == Stage.SHIFT:
         return _level_operands(state, op)
     if op.kind == "pad":
-        return _widen_for_border(state, op)
+        return _widen_for_border(state, _rescaled(state, op))
+    if op.kind in ("maxpool", "reshape", "transpose"):
+        return _rescaled(state, op)
     return op
+
+
+def _rescaled(state: State, op: Op) -> Op:
+    """An operation that keeps codes, where the model gives its two sides different parameters."""
+    tensors, source = state.graph.tensors, op.inputs[0]
+    own, wanted = tensors[source].qparams, tensors[op.output].qparams
+    if own is None or wanted is None or own == wanted or state.chip.stage == Stage.SHIFT:
+        return op
+    name = f"{op.output}~rescaled"
+    _append_table(state, source, name, wanted, op.node)
+    return replace(op, inputs=(name,))
 
 
 def _widen_for_border(state: State, op: Op) -> Op:

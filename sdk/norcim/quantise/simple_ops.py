@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from norcim import arith
 from norcim.chips.model import Chip
-from norcim.ir.functions import TABLE_FUNCTIONS
+from norcim.ir.functions import apply_table
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import QuantOp
+from norcim.ir.moves import carry
 from norcim.quantise.scales import activation_qparams, clamp_codes, dequantise, quantise
 from norcim.spec.program import Stage
 
@@ -160,6 +161,16 @@ def _avgpool(
     return q_out, QuantOp(op, bounds, arrays={"multiplier": m, "shift": k}), out
 
 
+def _entries(
+    q: QParams, q_out: QParams, function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike]
+) -> Codes:
+    """Output code of every input code, by the code as an unsigned byte."""
+    index = np.arange(256)
+    real = dequantise(index - 256 * (index > 127) if q.signed else index, q)
+    with np.errstate(all="ignore"):  # codes that stand for values outside the function's domain
+        return quantise(np.nan_to_num(function(real), nan=0.0), q_out)
+
+
 def _lookup(
     op: Op,
     q: QParams,
@@ -168,9 +179,7 @@ def _lookup(
     function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
 ) -> _Result:
     """Any scalar function as a 256-entry table of output codes."""
-    index = np.arange(256)
-    real = dequantise(index - 256 * (index > 127) if q.signed else index, q)
-    table = quantise(function(real), q_out)
+    table = _entries(q, q_out, function)
     bounds = (q_out.lo, q_out.hi)
     return q_out, QuantOp(op, bounds, arrays={"table": table & 0xFF}), table[x & 0xFF]
 
@@ -187,8 +196,7 @@ def _table(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
     q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
-    function, alpha, beta = (op.attrs[name] for name in ("function", "alpha", "beta"))
-    return _lookup(op, q[0], x[0], q_out, lambda real: TABLE_FUNCTIONS[function](real, alpha, beta))
+    return _lookup(op, q[0], x[0], q_out, lambda real: apply_table(op.attrs, real))
 
 
 def _softmax(
@@ -199,10 +207,50 @@ def _softmax(
     )  # fmt: skip
     table = arith.softmax_table(q[0].scale)
     out = arith.softmax(x[0], table, q_out.zero_point, q_out.hi)
-    return q_out, QuantOp(op, (q_out.lo, q_out.hi), arrays={"softmax": table}), out
+    bounds, arrays = (q_out.lo, q_out.hi), {"softmax": table}
+    if wanted is None or wanted == q_out:
+        return q_out, QuantOp(op, bounds, arrays=arrays), out
+    entries = _entries(q_out, wanted, lambda real: real)
+    arrays["table"] = entries & 0xFF
+    return (
+        wanted,
+        QuantOp(op, bounds, numbers={"zero_point": q_out.zero_point}, arrays=arrays),
+        (entries[out & 0xFF]),
+    )
+
+
+def _move(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    """Codes moved; inputs of other parameters than the output's go through a table on the way."""
+    alike = all(item == q[0] for item in q)
+    own = wanted if wanted is not None and chip.stage != Stage.SHIFT else None
+    q_out = own or (q[0] if alike else _joint(q, expected))
+    tables, moved = {}, []
+    for index, (item, codes) in enumerate(zip(q, x, strict=True)):
+        if item != q_out:
+            entries = _entries(item, q_out, lambda real: real)
+            tables[f"table_{index}"] = entries & 0xFF
+            codes = entries[codes & 0xFF]
+        moved.append(codes.reshape(len(codes), -1))
+    out = np.full((len(x[0]), expected[0].size), q_out.zero_point, np.int64)
+    carry(op, moved, out)
+    return q_out, QuantOp(op, (q_out.lo, q_out.hi), arrays=tables), out
+
+
+def _joint(q: list[QParams], expected: Floats) -> QParams:
+    """Parameters for values of several: the input's that holds them all, else new ones."""
+    lo, hi = float(expected.min()), float(expected.max())
+    fresh = activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
+    for item in sorted(q, key=lambda item: item.scale):
+        reach = ((item.lo - item.zero_point) * item.scale, (item.hi - item.zero_point) * item.scale)
+        if reach[0] <= lo and hi <= reach[1] and item.scale <= 1.1 * fresh.scale:
+            return item
+    return fresh
 
 
 _RULES: Mapping[str, _Rule] = {
+    "move": _move,
     "reshape": _free,
     "transpose": _free,
     "pad": _pad,

@@ -61,8 +61,12 @@ def test_a_clamp_moves_in_front_of_max_pooling(agrees):
 
 
 def test_a_clamp_of_a_tensor_with_two_readers_stays(agrees):
-    nodes = [conv(), make_node("Relu", ["c"], ["r"]), make_node("Add", ["r", "c"], ["y"])]
-    assert kinds(agrees(nodes, {"x": (3, 8, 8)}, {"w": W})) == ["conv", "clip", "add"]
+    nodes = [
+        conv(),
+        make_node("Relu", ["c"], ["r"]),
+        make_node("Concat", ["r", "c"], ["y"], axis=1),
+    ]
+    assert kinds(agrees(nodes, {"x": (3, 8, 8)}, {"w": W})) == ["conv", "clip", "move"]
 
 
 @pytest.mark.parametrize(

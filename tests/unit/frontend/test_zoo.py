@@ -26,6 +26,7 @@ FLOAT = (
     "oww_alexa",
     "oww_embedding",
     "st_yamnet256_esc10",
+    "ultraface_slim_320",
     "witin_dnn_wake_fp32",
 )
 QDQ = (
@@ -44,10 +45,9 @@ REFUSED = {
     "diagnose/qonnx_tfc_2w2a": ("NC-E0203", "onnx.brevitas:Quant Quant_13"),
     "diagnose/witin_dnn_wake_rawdialect": ("NC-E0203", "Scale scale_out1"),
     "dtln_model_1": ("NC-E0203", "LSTM lstm_4"),
-    "dtln_model_2": ("NC-E0203", "Slice"),
-    "oww_melspectrogram": ("NC-E0203", "input input"),
+    "dtln_model_2": ("NC-E0203", "moves the batch axis"),
+    "oww_melspectrogram": ("NC-E0205", "input input"),
     "silero_vad_16k": ("NC-E0203", "If /model/If"),
-    "ultraface_slim_320": ("NC-E0203", "Concat boxes"),
 }
 
 
