@@ -13,7 +13,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def test_every_error_id_is_explained_exactly_once() -> None:
-    sources = [*ROOT.glob("sdk/**/*.py"), *ROOT.glob("host_tools/**/*.py")]
+    folders = ("sdk", "host_tools", "bitstreams")
+    sources = [path for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")]
     used = {
         found for path in sources for found in re.findall(r"NC-E\d{4}", path.read_text("utf-8"))
     }

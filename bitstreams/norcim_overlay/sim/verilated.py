@@ -1,4 +1,4 @@
-"""Builds the NPU macro with Verilator and talks to it: a thousand times Amaranth's own simulator."""
+"""Builds the NPU macro with Verilator and talks to it: a thousand times as fast as Amaranth."""
 
 from __future__ import annotations
 

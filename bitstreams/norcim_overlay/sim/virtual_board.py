@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +16,11 @@ from typing import Any, Self
 
 from norcim.errors import EXIT_DEVICE, NorcimError
 from norcim.transport.virtual import DEFAULT_NAME, BoardFiles, board_files
-from norcim_overlay.sim.toolchain import (
-    Program,
-)
+from norcim_overlay.sim.toolchain import Program
 
 HARNESS = Path(__file__).parent / "board"
 OPTIONS = ("-O2",)
 SPLIT = 6000
-_START_S = 30.0
-_STOP_S = 10.0
 _KINDS = {
     "name-in-use": ("NC-E0642", "a virtual board of this name runs already",
                     "choose another with --name, or stop it: norcim board stop"),
@@ -66,6 +61,13 @@ def board_program(rtlil: str, verilog: str = "") -> Program:
         path.name: path.read_bytes() for path in HARNESS.iterdir() if path.suffix in (".cpp", ".h")
     }
     return Program("board", "soc", rtlil, harness, verilog, OPTIONS, SPLIT)
+
+
+def overlay_options(name: str, flash: Path | None, *, detach: bool = False) -> Options:
+    """How the overlay's board is run: the clocks that its gateware and firmware are built for."""
+    from norcim_overlay.soc.simulation import CLOCK_HZ, UART_HZ
+
+    return Options(name, flash, clock_hz=CLOCK_HZ, uart_hz=UART_HZ, detach=detach)
 
 
 def default_flash(name: str) -> Path:
@@ -136,15 +138,6 @@ class VirtualBoard:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def stop(name: str) -> None:
-    """End a board by its name, whoever started it. Raises NC-E0643 if none runs."""
-    files = board_files(name)
-    files.command("quit")
-    deadline = time.monotonic() + _STOP_S
-    while files.socket.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _unique_id(name: str) -> int:

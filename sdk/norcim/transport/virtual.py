@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,15 @@ def list_virtual_boards() -> list[BoardFiles]:
     """The boards that run, by name."""
     found = (board_files(path.stem) for path in sorted(boards_folder().glob("*.sock")))
     return [board for board in found if board.is_running()]
+
+
+def stop_board(name: str) -> None:
+    """End a board by its name, whoever started it. Raises NC-E0643 if none runs."""
+    files = board_files(name)
+    files.command("quit")
+    deadline = time.monotonic() + _ANSWER_S
+    while files.socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _ask(path: Path, line: str) -> dict[str, Any]:

@@ -18,9 +18,9 @@ import serial
 from amaranth.back import rtlil
 
 from norcim.errors import NorcimError
-from norcim.transport.virtual import board_files, list_virtual_boards
+from norcim.transport.virtual import board_files, list_virtual_boards, stop_board
 from norcim_overlay.sim.toolchain import build
-from norcim_overlay.sim.virtual_board import Options, VirtualBoard, board_program, start, stop
+from norcim_overlay.sim.virtual_board import Options, VirtualBoard, board_program, start
 from tests.overlay.board.bridge import DIVISOR, Bridge
 
 pytestmark = pytest.mark.slow
@@ -189,10 +189,10 @@ def test_a_board_ends_with_its_parent_unless_detached(program: Path, boards: Pat
     command = [sys.executable, "-W", "ignore", "-c", code, str(program)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     until(lambda: [found.name for found in list_virtual_boards()] == ["two"])
-    stop("two")
+    stop_board("two")
     assert not board_files("two").port.is_symlink()
     with pytest.raises(NorcimError) as refused:
-        stop("two")
+        stop_board("two")
     assert refused.value.id == "NC-E0643"
 
 
