@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
+from norcim.frontend.batch import settled, shift
 from norcim.frontend.builder import Builder, check_budget, input_layout, port_order
 from norcim.frontend.call import Call
 from norcim.frontend.constants import FOLDABLE, constant_node, fold
-from norcim.frontend.load import Model, Node, ValueInfo, damaged
+from norcim.frontend.load import Dim, Model, Node, ValueInfo, damaged
+from norcim.frontend.ops_recurrent import RECURRENT
 from norcim.frontend.registry import DEFAULT_WORKAROUND, HANDLERS, KEEPS_CODES, WORKAROUNDS
-from norcim.frontend.values import Const, Unknown, Unsupported, Value, View
+from norcim.frontend.values import Const, MovesBatch, Unknown, Unsupported, Value, View
 from norcim.ir.graph import Graph, Port, Shape
 
 Layouts = Mapping[str, tuple[tuple[int, ...], Shape]]
@@ -34,22 +36,36 @@ def to_graph(model: Model) -> Graph:
     how the model shows it, a second walk starts from there and the host permutes the input.
     Raises NorcimError NC-E0202..E0208.
     """
-    first = _walk(model, {})
+    batch = _fixed_batch(model)
+    try:
+        first = _walk(model, {}, batch)
+    except NorcimError as refusal:
+        if batch in (None, 1):
+            raise
+        batch = 1
+        try:  # what all inputs begin with may be the time, and the batch, of 1, elsewhere
+            first = _walk(model, {}, batch)
+        except NorcimError:
+            raise refusal from None
     if not first.builder.wanted:
         return _finish(first)
-    return _finish(_walk(model, first.builder.wanted))
+    return _finish(_walk(model, first.builder.wanted, batch))
+
+
+_BATCH_NAMES = ("N", "B", "batch", "batch_size", "batchsize")
+"""Symbols that stand for a batch, wherever the axis is; it is 1 then."""
 
 
 class _OpenShape(Exception):
-    """An input whose shape is not fixed; reported alone only if no operation is refused."""
+    """An input of no fixed shape or another type; reported alone if no operation is refused."""
 
     def __init__(self, error: NorcimError) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def _walk(model: Model, layouts: Layouts) -> _Import:
-    state = _Import(model, Builder(_fixed_batch(model)))
+def _walk(model: Model, layouts: Layouts, batch: int | None) -> _Import:
+    state = _Import(model, Builder(batch))
     state.values[""] = None
     state.values.update({name: Const(array) for name, array in model.constants.items()})
     open_shapes = []
@@ -62,7 +78,9 @@ def _walk(model: Model, layouts: Layouts) -> _Import:
     for node in model.nodes:
         _import_node(state, node)
     if state.problems:
-        state.problems.update({f"{e.where}: {e.got}": e.fix for e in open_shapes})
+        state.problems.update(
+            {f"{e.where}: {e.got}" if e.got else e.where: e.fix for e in open_shapes}
+        )
         raise _unsupported(state.problems)
     if open_shapes:
         raise open_shapes[0]
@@ -70,31 +88,40 @@ def _walk(model: Model, layouts: Layouts) -> _Import:
 
 
 def _fixed_batch(model: Model) -> int | None:
-    """The batch size that all inputs are fixed to; None if one leaves it open."""
-    sizes = {info.dims[0] for info in model.inputs if info.dims}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return size if isinstance(size, int) else None
+    """The batch size that the inputs are fixed to; None if one leaves it open."""
+    sizes = {info.dims[0] for info in model.inputs if info.dims and len(info.dims) > 1}
+    if any(not isinstance(size, int) for size in sizes):
+        return None
+    if len(sizes) > 1:  # states of a recurrent network lie otherwise
+        return 1 if 1 in sizes else None
+    return next((size for size in sizes if isinstance(size, int)), None)
 
 
 def _add_input(builder: Builder, info: ValueInfo, layouts: Layouts) -> View:
-    shape = _static_shape(info)
+    dims = info.dims
+    # a batch is open, or 1, or the same for all inputs; what starts otherwise has none
+    batched = dims is not None and len(dims) > 1 and dims[0] in (builder.batch, 1, *_open(dims))
+    shape = _static_shape(info, batched)
     check_budget(prod(shape), info.name)
     default = (tuple(range(len(shape))), input_layout(shape))
     perm, tensor_shape = layouts.get(info.name, default)
     view = builder.add_input(info.name, shape, perm, tensor_shape)
-    return replace(view, integer="" if info.dtype == "float" else info.dtype)
+    return replace(view, integer="" if info.dtype == "float" else info.dtype, whole=not batched)
 
 
-def _static_shape(info: ValueInfo) -> tuple[int, ...]:
+def _open(dims: Sequence[Dim]) -> list[Dim]:
+    """The first dimension, if it is not a number (0 is none either)."""
+    return [dims[0]] if not isinstance(dims[0], int) or dims[0] < 1 else []
+
+
+def _static_shape(info: ValueInfo, batched: bool) -> tuple[int, ...]:
     """The per-sample shape of an input; all its dimensions but the batch must be numbers."""
-    problem = ""
-    if info.dims is None or len(info.dims) < 2:
-        problem = f"shape {info.dims}, without a batch dimension"
-    else:
-        for axis, dim in enumerate(info.dims[1:], 1):
-            if not isinstance(dim, int) or dim < 1:
-                problem = f"dimension {axis} is {dim!r}" if dim else f"dimension {axis} is open"
-                break
+    problem = "it has no shape" if info.dims is None else ""
+    dims = [1 if dim in _BATCH_NAMES else dim for dim in info.dims or ()]
+    for axis, dim in enumerate(dims):
+        if (not isinstance(dim, int) or dim < 1) and not (batched and axis == 0):
+            problem = f"dimension {axis} is {dim!r}" if dim else f"dimension {axis} is open"
+            break
     if problem:
         error = NorcimError(
             "NC-E0205",
@@ -109,11 +136,9 @@ def _static_shape(info: ValueInfo) -> tuple[int, ...]:
         )
         raise _OpenShape(error)
     if info.dtype not in ("float", "int8", "uint8"):
-        raise _unsupported(
-            {f"input {info.name}: type {info.dtype}": "export with float, int8 or uint8 inputs"}
-        )
-    assert info.dims is not None
-    return tuple(int(dim) for dim in info.dims[1:])
+        fix = "export with float, int8 or uint8 inputs, or make it a constant"
+        raise _OpenShape(_unsupported({f"input {info.name}: type {info.dtype}": fix}))
+    return tuple(int(dim) for dim in dims[1 if batched else 0 :])
 
 
 def _import_node(state: _Import, node: Node) -> None:
@@ -149,8 +174,29 @@ def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[
         return fold(node, [v if isinstance(v, Const) else None for v in values], state.model.opset)
     if node.op not in HANDLERS:
         raise Unsupported("supported on constants only")
+    if node.op not in ("Shape", *RECURRENT) and any(
+        isinstance(value, View) and value.whole for value in values
+    ):
+        return _shifted(state, node, values)
+    n_ops = len(state.builder.ops)
+    try:
+        return _handled(state, node, values)
+    except MovesBatch as refusal:
+        possible = state.builder.batch == 1 or (state.builder.batch is None and not refusal.at_one)
+        if not possible or len(state.builder.ops) > n_ops:
+            raise
+        return _shifted(state, node, values)
+
+
+def _handled(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
     result = HANDLERS[node.op](Call(state.builder, node, values, state.model.opset))
     return result if isinstance(result, tuple) else [result]
+
+
+def _shifted(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
+    """What a node gives where the batch of 1 is an axis like any other."""
+    node, values = shift(node, values, state.model.opset)
+    return [settled(value) for value in _handled(state, node, values)]
 
 
 def _unknown_result(node: Node, unknown: Sequence[Unknown]) -> Unknown:

@@ -12,7 +12,7 @@ from norcim.frontend.call import Array, Call, Handler
 from norcim.frontend.moving import emit_pieces
 from norcim.frontend.ops_linear import affine
 from norcim.frontend.ops_move import broadcast
-from norcim.frontend.values import Const, Unsupported, Value, View, contiguous
+from norcim.frontend.values import Const, MovesBatch, Unsupported, Value, View, contiguous
 from norcim.ir.functions import table_attrs
 from norcim.ir.moves import Piece
 from norcim.ir.window import NO_PADS
@@ -55,9 +55,9 @@ def div(call: Call) -> Value:
     """Quotient; by an activation as a product with a table of reciprocals."""
     x, constant, first = _operands(call)
     if constant is None:
-        return binary(call, "mul", call.real(0), _table(call, call.real(1), "reciprocal"))
+        return binary(call, "mul", call.real(0), scalar(call, call.real(1), "reciprocal"))
     if first:
-        return affine(call, _table(call, x, "reciprocal"), constant, _ZERO)
+        return affine(call, scalar(call, x, "reciprocal"), constant, _ZERO)
     with np.errstate(divide="ignore"):
         return affine(call, x, call.finite(1.0 / constant), _ZERO)
 
@@ -122,7 +122,8 @@ def _one_layout(call: Call, a: View, b: View) -> tuple[View, View]:
     return views[0], views[1]
 
 
-def _clip(call: Call, x: View, lo: float, hi: float) -> View:
+def clamped(call: Call, x: View, lo: float, hi: float) -> View:
+    """The activation clamped to a range."""
     if np.isnan(lo) or np.isnan(hi):
         raise ValueError("a limit is NaN")
     clamp = (min(lo, hi), hi)
@@ -132,12 +133,12 @@ def _clip(call: Call, x: View, lo: float, hi: float) -> View:
 
 def relu(call: Call) -> Value:
     """max(x, 0)."""
-    return _clip(call, call.real(0), 0.0, inf)
+    return clamped(call, call.real(0), 0.0, inf)
 
 
 def clip(call: Call) -> Value:
     """Clip, with limits as attributes (opset 6) or constant inputs (opset 11)."""
-    return _clip(call, call.real(0), _limit(call, "min", 1, -inf), _limit(call, "max", 2, inf))
+    return clamped(call, call.real(0), _limit(call, "min", 1, -inf), _limit(call, "max", 2, inf))
 
 
 def _limit(call: Call, name: str, index: int, default: float) -> float:
@@ -162,14 +163,16 @@ def _fold_pairs(call: Call, pair: Callable[[Call], Value]) -> Value:
 def _larger(call: Call) -> Value:
     x, constant, _ = _operands(call)
     if constant is not None and np.unique(constant).size == 1:
-        return _clip(call, x, _single(constant), inf)
+        return clamped(call, x, _single(constant), inf)
     if constant is not None:  # one bound a channel: max(x, k) = max(x - k, 0) + k
-        return affine(call, _clip(call, affine(call, x, _ONE, -constant), 0.0, inf), _ONE, constant)
+        return affine(
+            call, clamped(call, affine(call, x, _ONE, -constant), 0.0, inf), _ONE, constant
+        )
     a, b = call.real(0), call.real(1)
     for plain, scaled in ((a, b), (b, a)):
         slope = _slope(call, plain, scaled)
         if slope is not None:
-            return _table(call, plain, "leaky_relu", slope)
+            return scalar(call, plain, "leaky_relu", slope)
     return _stacked_max(call, *_same_shape(call, a, b))
 
 
@@ -201,9 +204,9 @@ def minimum(call: Call) -> Value:
 def _smaller(call: Call) -> Value:
     x, constant, _ = _operands(call)
     if constant is not None and np.unique(constant).size == 1:
-        return _clip(call, x, -inf, _single(constant))
+        return clamped(call, x, -inf, _single(constant))
     if constant is not None:
-        below = _clip(call, affine(call, x, _ONE, -constant), -inf, 0.0)
+        below = clamped(call, affine(call, x, _ONE, -constant), -inf, 0.0)
         return affine(call, below, _ONE, constant)
     a, b = _same_shape(call, call.real(0), call.real(1))
     negated = [affine(call, view, -_ONE, _ZERO) for view in (a, b)]
@@ -235,7 +238,8 @@ def _single(constant: Array) -> float:
     return float(values[0])
 
 
-def _table(call: Call, x: View, function: str, alpha: float = 0.0, beta: float = 0.0) -> View:
+def scalar(call: Call, x: View, function: str, alpha: float = 0.0, beta: float = 0.0) -> View:
+    """One of TABLE_FUNCTIONS on every element."""
     return call.builder.emit_elementwise(
         "table", call.node.name, x, table_attrs(function, alpha, beta), name=call.node.outputs[0]
     )
@@ -246,7 +250,7 @@ def table_handler(function: str, alpha: float = 0.0, beta: float = 0.0) -> Handl
 
     def handle(call: Call) -> Value:
         parameters = float(call.attr("alpha", alpha)), float(call.attr("beta", beta))
-        return _table(call, call.real(0), function, *parameters)
+        return scalar(call, call.real(0), function, *parameters)
 
     return handle
 
@@ -257,9 +261,9 @@ def prelu(call: Call) -> Value:
     if slope is None:
         raise ValueError("input 1 is missing")
     if np.unique(slope).size == 1:
-        return _table(call, x, "leaky_relu", _single(slope))
-    below = affine(call, _clip(call, x, -inf, 0.0), slope.astype(np.float64), _ZERO)
-    return binary(call, "add", _clip(call, x, 0.0, inf), below)
+        return scalar(call, x, "leaky_relu", _single(slope))
+    below = affine(call, clamped(call, x, -inf, 0.0), slope.astype(np.float64), _ZERO)
+    return binary(call, "add", clamped(call, x, 0.0, inf), below)
 
 
 def power(call: Call) -> Value:
@@ -267,24 +271,24 @@ def power(call: Call) -> Value:
     x, constant, first = _operands(call)
     if constant is None:
         raise Unsupported("the power of two activations", "make one of them constant")
-    return _table(call, x, "base_power" if first else "power", _single(constant))
+    return scalar(call, x, "base_power" if first else "power", _single(constant))
 
 
 def gelu(call: Call) -> Value:
     """Gelu, exact or approximated by tanh."""
-    return _table(call, call.real(0), "gelu", float(call.attr("approximate", "none") == "tanh"))
+    return scalar(call, call.real(0), "gelu", float(call.attr("approximate", "none") == "tanh"))
 
 
 def shrink(call: Call) -> Value:
     """Shrink."""
     lambd, bias = float(call.attr("lambd", 0.5)), float(call.attr("bias", 0.0))
-    return _table(call, call.real(0), "shrink", lambd, bias)
+    return scalar(call, call.real(0), "shrink", lambd, bias)
 
 
 def selu(call: Call) -> Value:
     """Selu."""
     alpha = float(call.attr("alpha", 1.67326319217681884765625))
-    return _table(call, call.real(0), "selu", alpha, float(call.attr("gamma", 1.0507010221481323)))
+    return scalar(call, call.real(0), "selu", alpha, float(call.attr("gamma", 1.0507010221481323)))
 
 
 def softmax(call: Call) -> Value:
@@ -293,7 +297,7 @@ def softmax(call: Call) -> Value:
     rank = len(x.shape) + 1
     axis = int(call.attr("axis", -1 if call.opset >= 13 else 1)) % rank - 1
     if axis < 0:
-        raise Unsupported("it normalises over the batch", "set its axis to the channels")
+        raise MovesBatch("it normalises over the batch", "set its axis to the channels")
     over = [axis] if call.opset >= 13 else list(range(axis, rank - 1))
     rest = [a for a in x.by_stride() if a not in over]
     order = [*rest, *over]

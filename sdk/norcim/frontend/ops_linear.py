@@ -12,6 +12,7 @@ from norcim.frontend.call import Array, Call
 from norcim.frontend.values import (
     Codes,
     Const,
+    MovesBatch,
     Unsupported,
     Value,
     View,
@@ -132,8 +133,10 @@ def gemm(call: Call) -> Value:
     alpha, beta = float(call.attr("alpha", 1.0)), float(call.attr("beta", 1.0))
     if weight.ndim != 2:
         raise ValueError(f"a weight of shape {weight.shape}, not a matrix")
-    if call.attr("transA", 0) or len(x.shape) != 1:
-        raise Unsupported("it multiplies across the batch (transA)", "export it with transA=0")
+    if x.whole and len(x.shape) == 2:
+        x = x.permuted((1, 0)) if call.attr("transA", 0) else x
+    elif call.attr("transA", 0) or len(x.shape) != 1:
+        raise MovesBatch("it multiplies across the batch (transA)", "export it with transA=0")
     if call.attr("transB", 0):
         weight = weight.T
         codes = None if codes is None else map_codes(codes, np.transpose)

@@ -13,7 +13,7 @@ from norcim.frontend.call import Call
 from norcim.frontend.constant_tensor import constant_view
 from norcim.frontend.moving import Loop, Part, Span, assemble, runs, whole
 from norcim.frontend.ops_shape import reshape_view
-from norcim.frontend.values import BATCH, Const, Unsupported, Value, View, merge
+from norcim.frontend.values import BATCH, Const, MovesBatch, Unsupported, Value, View, merge
 
 
 def concat(call: Call) -> Value:
@@ -85,7 +85,7 @@ def slice_(call: Call) -> Value:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if axis % rank == 0:
             if (start, step) != (0, 1) or end < 1 or (call.builder.batch or 1) > end:
-                raise Unsupported("it slices the batch", "keep all of axis 0")
+                raise MovesBatch("it slices the batch", "keep all of axis 0")
             continue
         size = x.shape[axis % rank - 1]
         indexes = list(range(size))[slice(start, _end(end, size, step), step)]
@@ -105,7 +105,7 @@ def gather(call: Call) -> Value:
     axis = int(call.attr("axis", 0)) % rank - 1
     const = call.const(1)
     if axis < 0:
-        raise Unsupported("it gathers along the batch", "select samples on the host")
+        raise MovesBatch("it gathers along the batch", "select samples on the host")
     assert const is not None
     wanted = const.array.astype(np.int64)
     size = x.shape[axis]
@@ -149,7 +149,7 @@ def _axis(call: Call, rank: int) -> int:
     if not -rank - 1 <= axis <= rank:
         raise ValueError(f"axis {axis} for {rank + 1} axes")
     if axis % (rank + 1) == 0:
-        raise Unsupported("it works along the batch", "keep axis 0 as the batch")
+        raise MovesBatch("it works along the batch", "keep axis 0 as the batch")
     return axis % (rank + 1) - 1
 
 
@@ -177,7 +177,7 @@ def _target(call: Call, wanted: Sequence[int], shape: Sequence[int]) -> tuple[in
         raise Unsupported(f"it adds axes in front of the batch (to {list(wanted)})")
     aligned = [1] * (rank - len(wanted)) + list(wanted)
     if aligned[0] not in (1, BATCH, call.builder.batch or 1):
-        raise Unsupported(f"it repeats the batch (to {list(wanted)})", "keep axis 0 as it is")
+        raise MovesBatch(f"it repeats the batch (to {list(wanted)})", "keep axis 0 as it is")
     return tuple(max(a, b) for a, b in zip(aligned[1:], shape, strict=True))
 
 
@@ -205,7 +205,7 @@ def tile(call: Call) -> Value:
     if repeats is None or len(repeats) != len(x.shape) + 1 or min(repeats) < 1:
         raise ValueError(f"repeats {repeats} of {x.shape} per sample")
     if repeats[0] != 1:
-        raise Unsupported("it repeats the batch", "keep axis 0 as it is")
+        raise MovesBatch("it repeats the batch", "keep axis 0 as it is")
     shape = [n * times for n, times in zip(x.shape, repeats[1:], strict=True)]
     check_budget(prod(shape), call.node.name)
     spans = tuple(

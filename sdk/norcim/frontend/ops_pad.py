@@ -9,7 +9,7 @@ import numpy as np
 from norcim.frontend.builder import check_budget
 from norcim.frontend.call import Call
 from norcim.frontend.ops_move import gathered
-from norcim.frontend.values import Unsupported, Value, View, contiguous
+from norcim.frontend.values import MovesBatch, Unsupported, Value, View, contiguous
 
 
 def pad(call: Call) -> Value:
@@ -18,7 +18,7 @@ def pad(call: Call) -> Value:
     rank = len(x.shape) + 1
     before, after = _pad_amounts(call, rank)
     if before[0] or after[0]:
-        raise Unsupported("it pads the batch", "keep axis 0 as it is")
+        raise MovesBatch("it pads the batch", "keep axis 0 as it is")
     for axis, (first, last) in enumerate(zip(before[1:], after[1:], strict=True)):
         size = x.shape[axis]
         check_budget(size + max(first, 0) + max(last, 0), call.node.name)

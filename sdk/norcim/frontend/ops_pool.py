@@ -10,7 +10,7 @@ import numpy as np
 
 from norcim.frontend.call import Call
 from norcim.frontend.ops_linear import affine
-from norcim.frontend.values import Unsupported, Value, View, contiguous
+from norcim.frontend.values import MovesBatch, Unsupported, Value, View, contiguous
 from norcim.frontend.windows import Window, window
 from norcim.ir.window import NO_PADS, Pair, extent, out_sizes
 
@@ -102,7 +102,7 @@ def _reduce(call: Call, x: View, kind: str) -> Value:
         axes = list(range(rank))
     wanted = sorted({axis % rank for axis in axes})
     if wanted[0] == 0:
-        raise Unsupported("it reduces over the batch", "keep axis 0 out of its axes")
+        raise MovesBatch("it reduces over the batch", "keep axis 0 out of its axes")
     return reduce_axes(call, x, [a - 1 for a in wanted], bool(call.attr("keepdims", 1)), kind)
 
 

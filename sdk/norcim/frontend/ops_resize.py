@@ -18,7 +18,7 @@ from norcim.frontend.constants import evaluate_node
 from norcim.frontend.load import Node
 from norcim.frontend.moving import Part, assemble, runs, whole
 from norcim.frontend.ops_linear import product
-from norcim.frontend.values import Const, Unsupported, Value, View
+from norcim.frontend.values import Const, MovesBatch, Unsupported, Value, View
 
 _KEPT = (
     "antialias",
@@ -40,7 +40,7 @@ def resize(call: Call) -> Value:
     for axis, (size, scale) in enumerate(_targets(call, (1, *x.shape), rank)):
         if axis == 0:
             if size != 1 or scale not in (None, 1.0):
-                raise Unsupported("it resizes the batch", "keep axis 0 as it is")
+                raise MovesBatch("it resizes the batch", "keep axis 0 as it is")
             continue
         if size != x.shape[axis - 1] or scale not in (None, 1.0):
             x = _along(call, x, axis - 1, _matrix(attrs, x.shape[axis - 1], size, scale))

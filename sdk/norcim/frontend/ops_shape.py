@@ -9,7 +9,17 @@ from math import prod
 import numpy as np
 
 from norcim.frontend.call import Array, Call
-from norcim.frontend.values import BATCH, Codes, Const, Unsupported, Value, View, contiguous, split
+from norcim.frontend.values import (
+    BATCH,
+    Codes,
+    Const,
+    MovesBatch,
+    Unsupported,
+    Value,
+    View,
+    contiguous,
+    split,
+)
 
 _KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
 
@@ -17,7 +27,7 @@ _KEEP_BATCH = "keep axis 0 as the batch: reshape to (-1, ...) or (0, ...)"
 def reshape_view(call: Call, view: View, shape: Sequence[int]) -> View:
     """The view with other per-sample axes; the elements move only if the axes cut across."""
     if prod(shape) != prod(view.shape):
-        raise Unsupported(f"{view.shape} per sample to {tuple(shape)}", _KEEP_BATCH)
+        raise MovesBatch(f"{view.shape} per sample to {tuple(shape)}", _KEEP_BATCH)
     axes = split(view.flat(), shape)
     if axes is not None:
         return replace(view, axes=axes)
@@ -54,12 +64,12 @@ def _per_sample(wanted: list[int], shape: tuple[int, ...], batch: int | None) ->
         raise ValueError(f"shape {wanted}")
     # a model of open batch size that was exported with one sample often says 1
     if wanted[0] not in (BATCH, -1, 0, 1 if batch is None else batch) or BATCH in wanted[1:]:
-        raise Unsupported(f"{shape} per sample to {wanted}", _KEEP_BATCH)
+        raise MovesBatch(f"{shape} per sample to {wanted}", _KEEP_BATCH)
     rest = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted[1:])]
     if rest.count(-1) == 1:
         known = -prod(rest)
         if wanted[0] == -1 or known == 0 or prod(shape) % known:
-            raise Unsupported(f"{shape} per sample to {wanted}", _KEEP_BATCH)
+            raise MovesBatch(f"{shape} per sample to {wanted}", _KEEP_BATCH)
         rest[rest.index(-1)] = prod(shape) // known
     return rest
 
@@ -73,7 +83,7 @@ def flatten(call: Call) -> Value:
     view = call.view(0)
     axis = int(call.attr("axis", 1)) % (len(view.shape) + 1)
     if axis == 0 or prod(view.shape[: axis - 1]) != 1:
-        raise Unsupported(f"it flattens the batch with other axes (axis {axis})", _KEEP_BATCH)
+        raise MovesBatch(f"it flattens the batch with other axes (axis {axis})", _KEEP_BATCH)
     return reshape_view(call, view, [prod(view.shape)])
 
 
@@ -89,7 +99,9 @@ def transpose(call: Call) -> Value:
     if sorted(perm) != list(range(rank)):
         raise ValueError(f"perm {perm} for {rank} axes")
     if perm[0] != 0:
-        raise Unsupported(f"it moves the batch axis (perm {perm})", "keep axis 0 first")
+        raise MovesBatch(
+            f"it moves the batch axis (perm {perm})", "keep axis 0 first", at_one=False
+        )
     return view.permuted([axis - 1 for axis in perm[1:]])
 
 
@@ -106,7 +118,7 @@ def squeeze(call: Call) -> Value:
         axes = [axis for axis in range(1, rank) if view.shape[axis - 1] == 1]
     dropped = {axis % rank for axis in axes}
     if 0 in dropped:
-        raise Unsupported("it drops the batch axis", "keep axis 0 out of its axes")
+        raise MovesBatch("it drops the batch axis", "keep axis 0 out of its axes", at_one=False)
     if any(view.shape[axis - 1] != 1 for axis in dropped):
         raise ValueError(f"axes {sorted(dropped)} of {view.shape} per sample")
     return view.permuted([axis for axis in range(rank - 1) if axis + 1 not in dropped])
@@ -124,16 +136,18 @@ def unsqueeze(call: Call) -> Value:
     rank = len(view.shape) + 1 + len(axes)
     added = {axis % rank for axis in axes}
     if 0 in added:
-        raise Unsupported("it adds an axis in front of the batch", "add axes behind axis 0")
+        raise MovesBatch(
+            "it adds an axis in front of the batch", "add axes behind axis 0", at_one=False
+        )
     kept = iter(view.axes)
     new = tuple(() if axis in added else next(kept) for axis in range(1, rank))
     return replace(view, axes=new)
 
 
 def shape_of(call: Call) -> Value:
-    """The shape, as constant integers; BATCH stands for the batch size."""
+    """The shape, as constant integers; BATCH stands for a batch size that is not fixed."""
     view = call.view(0)
-    dims = [BATCH, *view.shape]
+    dims = [*view.shape] if view.whole else [call.builder.batch or BATCH, *view.shape]
     start, end = int(call.attr("start", 0)), call.attr("end")
     part = dims[start : None if end is None else int(end)]
     return Const(np.array(part, np.int64), symbolic=BATCH in part)

@@ -12,6 +12,7 @@ from norcim.frontend import ops_move as move
 from norcim.frontend import ops_pad as pads
 from norcim.frontend import ops_pool as pool
 from norcim.frontend import ops_quant as quant
+from norcim.frontend import ops_recurrent as recurrent
 from norcim.frontend import ops_resize as resize
 from norcim.frontend import ops_shape as shape
 from norcim.frontend.call import Handler
@@ -48,6 +49,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "Flatten": shape.flatten,
         "Floor": elementwise.table_handler("floor"),
         "Gather": move.gather,
+        "GRU": recurrent.gru,
         "Gelu": elementwise.gelu,
         "Gemm": linear.gemm,
         "GlobalAveragePool": pool.global_average_pool,
@@ -55,6 +57,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "HardSigmoid": elementwise.table_handler("hard_sigmoid", alpha=0.2, beta=0.5),
         "HardSwish": elementwise.table_handler("hard_swish"),
         "Identity": shape.identity,
+        "LSTM": recurrent.lstm,
         "LeakyRelu": elementwise.table_handler("leaky_relu", alpha=0.01),
         "Log": elementwise.table_handler("log"),
         "MatMul": linear.matmul,
@@ -69,6 +72,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "Pad": pads.pad,
         "Pow": elementwise.power,
         "QuantizeLinear": quant.quantize_linear,
+        "RNN": recurrent.rnn,
         "Reciprocal": elementwise.table_handler("reciprocal"),
         "ReduceMax": pool.reduce_max,
         "ReduceMean": pool.reduce_mean,

@@ -34,6 +34,17 @@ class Unsupported(Exception):
         self.workaround = workaround
 
 
+class MovesBatch(Unsupported):
+    """A variant that is possible where the batch is 1 and an axis like any other.
+
+    at_one  True if that has to be known; False if what it does says so well enough
+    """
+
+    def __init__(self, reason: str, workaround: str = "", *, at_one: bool = True) -> None:
+        super().__init__(reason, workaround)
+        self.at_one = at_one
+
+
 def merge(factors: Iterable[Factor]) -> tuple[Factor, ...]:
     """The same elements in the same order as the fewest factors."""
     merged: list[Factor] = []
@@ -53,11 +64,13 @@ class View:
 
     axes     one tuple of factors per axis, outermost first; an axis of size 1 has none
     integer  "int8" or "uint8" if the ONNX value is the tensor's codes; "" for its real values
+    whole    the axes are all that the ONNX value has; else its batch is implied, in front of them
     """
 
     tensor: str
     axes: tuple[tuple[Factor, ...], ...]
     integer: str = ""
+    whole: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -103,9 +103,12 @@ def test_unsupported_operations_are_reported_together(imported):
     ]
     error = refused(imported, nodes, {"x": (3, 8)}, {"w": W})
     assert (error.id, error.exit_code) == ("NC-E0203", 3)
-    assert error.where == ("LSTM memory; com.vendor:Mystery odd; NonZero join; Unique larger")
+    assert error.where == (
+        "LSTM memory: an input of shape (1, 3, 8); "
+        "com.vendor:Mystery odd; NonZero join; Unique larger"
+    )
     assert "4 operations" in error.what
-    assert "LSTM memory -> unroll" in error.fix
+    assert "LSTM memory: an input of shape (1, 3, 8) -> run it with a batch of 1" in error.fix
 
 
 def test_unsupported_variants_are_reported_together(imported):
@@ -126,7 +129,6 @@ def test_unsupported_variants_are_reported_together(imported):
     ("node", "text"),
     [
         (make_node("MatMul", ["x", "x"], ["y"]), "two activations"),
-        (make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2, 3]), "batch axis"),
         (make_node("Reshape", ["x", "mix"], ["y"]), "per sample"),
         (make_node("Flatten", ["x"], ["y"], axis=2), "flattens the batch"),
         (make_node("ReduceMean", ["x"], ["y"], axes=[0]), "reduces over the batch"),
@@ -177,7 +179,7 @@ def test_arithmetic_with_the_batch_size_is_refused(imported):
 
 @pytest.mark.parametrize(
     ("shape", "batch"),
-    [((12, -1), 1), ((12, -1), "N"), ((1, -1), 4), ((2, -1), 4), ((-1, -1), 4), ((3, 4, 1), "N")],
+    [((12, -1), "N"), ((-1, -1), 4), ((3, 4, 1), "N")],
 )
 def test_a_reshape_that_loses_the_batch(imported, shape, batch):
     node = make_node("Reshape", ["x", "s"], ["y"])
@@ -256,8 +258,8 @@ def test_shapes_of_unknown_values_are_no_operations_of_their_own(imported):
     assert error.where == "Unique larger"
 
 
-def test_an_input_without_a_batch(tmp_path):
-    info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [8]) for n in "xy"]
+def test_an_input_without_a_shape(tmp_path):
+    info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "xy"]
     graph = helper.make_graph([make_node("Relu", ["x"], ["y"])], "g", info[:1], info[1:])
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
     assert refused(import_onnx, tmp_path / "m.onnx").id == "NC-E0205"

@@ -10,6 +10,8 @@ from norcim.frontend import import_onnx
 from norcim.ir import evaluate, from_tensor, to_tensor, verify
 
 FLOAT = (
+    "dtln_model_1",
+    "dtln_model_2",
     "armkws_cnn_s",
     "armkws_dnn_s",
     "armkws_ds_cnn_s",
@@ -44,8 +46,6 @@ QDQ = (
 REFUSED = {
     "diagnose/qonnx_tfc_2w2a": ("NC-E0203", "onnx.brevitas:Quant Quant_13"),
     "diagnose/witin_dnn_wake_rawdialect": ("NC-E0203", "Scale scale_out1"),
-    "dtln_model_1": ("NC-E0203", "LSTM lstm_4"),
-    "dtln_model_2": ("NC-E0203", "moves the batch axis"),
     "oww_melspectrogram": ("NC-E0205", "input input"),
     "silero_vad_16k": ("NC-E0203", "If /model/If"),
 }
