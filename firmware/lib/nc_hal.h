@@ -16,6 +16,8 @@ struct nc_npu_stop {
 };
 
 struct nc_npu {
+    /* Forgets what is loaded; the image that follows uses so much activation memory. */
+    void (*begin)(void *context, uint32_t activation_bytes);
     /* Puts bytes of a section of the image at an offset of the memory that holds such. */
     uint8_t (*load)(void *context, uint32_t section_kind, uint32_t offset, const uint8_t *bytes,
                     uint32_t n_bytes);

@@ -26,7 +26,11 @@ uint8_t nc_run_load(const struct nc_hal *hal, const struct nc_image *image)
         NC_SECTION_KIND_PROGRAM, NC_SECTION_KIND_TILES,          NC_SECTION_KIND_COLUMNS,
         NC_SECTION_KIND_WEIGHTS, NC_SECTION_KIND_VECTOR_WEIGHTS, NC_SECTION_KIND_TABLES,
     };
-    uint8_t error = hal->npu == NULL ? NC_DEVICE_ERROR_NO_NPU : NC_DEVICE_ERROR_OK;
+    uint8_t error = NC_DEVICE_ERROR_OK;
+    if (hal->npu == NULL) {
+        return NC_DEVICE_ERROR_NO_NPU;
+    }
+    hal->npu->begin(hal->context, image->activation_bytes);
     for (uint32_t i = 0; i < sizeof kinds / sizeof kinds[0] && error == NC_DEVICE_ERROR_OK; i++) {
         error = load_section(hal, image, kinds[i]);
     }

@@ -40,6 +40,7 @@ class Stop(c.Structure):
     _fields_ = (("descriptor", U32), ("cycles", U32), ("firmware", c.c_bool))
 
 
+BEGIN = c.CFUNCTYPE(None, PTR, U32)
 LOAD = c.CFUNCTYPE(U8, PTR, U32, U32, Bytes, U32)
 MOVE = c.CFUNCTYPE(U8, PTR, U32, Bytes, U32)
 RUN = c.CFUNCTYPE(U8, PTR, U32, c.POINTER(Stop))
@@ -54,8 +55,8 @@ NOW = c.CFUNCTYPE(U32, PTR)
 
 class Npu(c.Structure):
     _fields_ = (
-        ("load", LOAD), ("read", MOVE), ("write", MOVE), ("run", RUN), ("clear", CLEAR),
-        ("counters", COUNT),
+        ("begin", BEGIN), ("load", LOAD), ("read", MOVE), ("write", MOVE), ("run", RUN),
+        ("clear", CLEAR), ("counters", COUNT),
     )  # fmt: skip
 
 
@@ -130,10 +131,11 @@ class MemoryNpu:
     error: DeviceError = DeviceError.OK
     n_runs: int = 0
 
+    def begin(self) -> None:
+        self.sections.clear()
+
     def load(self, kind: int, offset: int, data: bytes) -> None:
         section = self.sections.setdefault(kind, bytearray())
-        if offset == 0:
-            section.clear()
         assert len(section) >= offset
         section[offset : offset + len(data)] = data
 
@@ -295,6 +297,9 @@ class NativeDevice:
         assert self.npu is not None
         npu = self.npu
 
+        def begin(_: Any, activation_bytes: int) -> None:
+            npu.begin()
+
         def load(_: Any, kind: int, offset: int, data: Any, n: int) -> int:
             npu.load(kind, offset, c.string_at(data, n))
             return 0
@@ -316,8 +321,8 @@ class NativeDevice:
             for word in range(5):
                 out[word] = 10 * index + word
 
-        return Npu(LOAD(load), MOVE(read), MOVE(write), RUN(run), CLEAR(lambda _: None),
-                   COUNT(count))  # fmt: skip
+        return Npu(BEGIN(begin), LOAD(load), MOVE(read), MOVE(write), RUN(run),
+                   CLEAR(lambda _: None), COUNT(count))  # fmt: skip
 
 
 def words(*values: int) -> bytes:

@@ -66,6 +66,12 @@ class NpuPort(Component):
             registers.n_descriptors.eq(sizes.n_descriptors),
         ]
         m.d.comb += [getattr(registers, name).eq(getattr(npu.counts, name)) for name in NAMES]
+        n_cycles = Signal(32)
+        m.d.comb += registers.run_cycles.eq(n_cycles)
+        with m.If(npu.start):
+            m.d.sync += n_cycles.eq(0)
+        with m.Elif(status.busy):
+            m.d.sync += n_cycles.eq(n_cycles + 1)
 
     def _control(self, m: Module, npu: NpuMacro) -> None:
         """Registered: the strobes reach the NPU a cycle after the write, with its clock on."""

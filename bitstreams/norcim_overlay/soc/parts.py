@@ -6,16 +6,12 @@ import path (the package registry's amaranth-soc is empty).
 
 import luna_soc  # noqa: F401  # isort: skip
 from amaranth_soc import wishbone
-from amaranth_soc.csr.wishbone import WishboneCSRBridge
 from amaranth_stdio.serial import AsyncSerial
-from luna_soc.gateware.core.spiflash import Peripheral as SPIFlash
 from luna_soc.gateware.core.spiflash import SPIPHYController
 
 __all__ = [
     "AsyncSerial",
-    "SPIFlash",
     "SPIPHYController",
-    "WishboneCSRBridge",
     "bus_signature",
 ]
 

@@ -55,13 +55,11 @@ class Peripherals(Component):
             self.npu_active.eq(npu.active),
         ]
         banks = {"UART": uart.registers, "TIMER": timer.registers, "SYSTEM": system.registers,
-                 "NPU": npu.registers}  # fmt: skip
-        self._decode(m, banks, flash, npu)
+                 "FLASH": flash.registers, "NPU": npu.registers}  # fmt: skip
+        self._decode(m, banks, npu)
         return m
 
-    def _decode(
-        self, m: Module, banks: dict[str, RegisterBank], flash: Flash, npu: NpuPort
-    ) -> None:
+    def _decode(self, m: Module, banks: dict[str, RegisterBank], npu: NpuPort) -> None:
         bus = self.bus
         address, write_data, sel, write = Signal(32), Signal(32), Signal(4), Signal()
         m.d.sync += [bus.ack.eq(0), bus.err.eq(0)]
@@ -74,8 +72,6 @@ class Peripherals(Component):
                     self._choose(m, list(banks))
             with m.State("REGISTERS"):
                 self._access_registers(m, banks, address, write_data, write)
-            with m.State("FLASH"):
-                self._access_flash(m, flash, address, write_data, sel, write)
             with m.State("WINDOW"):
                 self._access_window(m, npu, address, write_data, sel, write)
 
@@ -84,8 +80,6 @@ class Peripherals(Component):
         page, window = self.bus.adr[PAGE_BITS - 2 :], self.bus.adr[WINDOW_BITS - 2 :]
         with m.If(_is_one_of(page, [BASES[name] >> PAGE_BITS for name in banks])):
             m.next = "REGISTERS"
-        with m.Elif(page == BASES["FLASH"] >> PAGE_BITS):
-            m.next = "FLASH"
         with m.Elif(_is_one_of(window, [BASES[s.name] >> WINDOW_BITS for s in Store])):
             m.next = "WINDOW"
         with m.Else():
@@ -105,17 +99,6 @@ class Peripherals(Component):
                     self.bus.ack.eq(bank.known),
                     self.bus.err.eq(~bank.known),
                 ]
-
-    def _access_flash(
-        self, m: Module, flash: Flash, address: Signal, data: Signal, sel: Signal, write: Signal
-    ) -> None:
-        m.d.comb += [
-            flash.bus.cyc.eq(1), flash.bus.stb.eq(1), flash.bus.we.eq(write),
-            flash.bus.adr.eq(address[2:]), flash.bus.dat_w.eq(data), flash.bus.sel.eq(sel),
-        ]  # fmt: skip
-        with m.If(flash.bus.ack):
-            m.d.sync += [self.bus.dat_r.eq(flash.bus.dat_r), self.bus.ack.eq(1)]
-            m.next = "IDLE"
 
     def _access_window(
         self, m: Module, npu: NpuPort, address: Signal, data: Signal, sel: Signal, write: Signal

@@ -963,23 +963,24 @@ enum nc_device_error {
 #define NC_TIMER_BASE 0x80000100u /* time */
 #define NC_TIMER_MILLISECONDS_OFFSET 0x00u /* since reset; wraps round */
 #define NC_TIMER_CYCLES_OFFSET 0x04u /* clock cycles since reset; wraps round */
-#define NC_FLASH_BASE 0x80000200u /* SPI flash controller, luna-soc's */
-#define NC_FLASH_PHY_OFFSET 0x00u /* how the next words are transferred */
-#define NC_FLASH_PHY_LENGTH_SHIFT 0 /* bits of a word */
-#define NC_FLASH_PHY_LENGTH_MASK 0x3fu
-#define NC_FLASH_PHY_WIDTH_SHIFT 6 /* data lines: 1 or 2 */
-#define NC_FLASH_PHY_WIDTH_MASK 0xfu
-#define NC_FLASH_PHY_MASK_SHIFT 10 /* data lines that the controller drives: 1, or 0 to receive */
-#define NC_FLASH_PHY_MASK_MASK 0xffu
-#define NC_FLASH_CONTROL_OFFSET 0x04u /* selection, written as byte 0; state, read as byte 1 */
-#define NC_FLASH_CONTROL_SELECT_SHIFT 0 /* write: keep the flash selected from the next word on */
+#define NC_FLASH_BASE 0x80000200u /* SPI flash controller */
+#define NC_FLASH_CONTROL_OFFSET 0x00u /* how the words that are written from now on go out */
+#define NC_FLASH_CONTROL_LENGTH_SHIFT 0 /* bits of a word, at most 32 */
+#define NC_FLASH_CONTROL_LENGTH_MASK 0x3fu
+#define NC_FLASH_CONTROL_WIDTH_SHIFT 6 /* data lines: 1 or 2 */
+#define NC_FLASH_CONTROL_WIDTH_MASK 0xfu
+#define NC_FLASH_CONTROL_DRIVE_SHIFT 10 /* line 0 is an output; 0: its words are received only */
+#define NC_FLASH_CONTROL_DRIVE_MASK 0x1u
+#define NC_FLASH_CONTROL_SELECT_SHIFT 11 /* the chip is selected */
 #define NC_FLASH_CONTROL_SELECT_MASK 0x1u
-#define NC_FLASH_CONTROL_RECEIVED_SHIFT 8 /* a received word waits */
-#define NC_FLASH_CONTROL_RECEIVED_MASK 0x1u
-#define NC_FLASH_CONTROL_SPACE_SHIFT 9 /* a word may be written */
-#define NC_FLASH_CONTROL_SPACE_MASK 0x1u
-#define NC_FLASH_RECEIVE_OFFSET 0x08u /* the oldest word received, which is taken */
-#define NC_FLASH_SEND_OFFSET 0x0cu /* write: a word to be sent, the last bit lowest */
+#define NC_FLASH_CONTROL_SWAP_SHIFT 12 /* words of 32 bits begin with their lowest byte */
+#define NC_FLASH_CONTROL_SWAP_MASK 0x1u
+#define NC_FLASH_STATUS_OFFSET 0x04u /* state of the FIFOs of 8 words */
+#define NC_FLASH_STATUS_RECEIVED_SHIFT 0 /* a word waits to be read */
+#define NC_FLASH_STATUS_RECEIVED_MASK 0x1u
+#define NC_FLASH_STATUS_SPACE_SHIFT 1 /* a word may be written */
+#define NC_FLASH_STATUS_SPACE_MASK 0x1u
+#define NC_FLASH_DATA_OFFSET 0x08u /* write: send a word; read: take what came back for one */
 #define NC_SYSTEM_BASE 0x80000300u /* what this SoC is; reset */
 #define NC_SYSTEM_GATEWARE_OFFSET 0x00u /* hash of the gateware's sources and sizes, low word */
 #define NC_SYSTEM_RESET_OFFSET 0x04u /* restarts the whole SoC */
@@ -1031,6 +1032,7 @@ enum nc_device_error {
 #define NC_NPU_MACS_OFFSET 0x2cu /* multiply-accumulates, padding included */
 #define NC_NPU_CONVERSIONS_OFFSET 0x30u /* column sums that went through the converter stage */
 #define NC_NPU_SATURATED_OFFSET 0x34u /* of these, conversions that clipped */
+#define NC_NPU_RUN_CYCLES_OFFSET 0x38u /* cycles of the last run, from start to its end */
 #define NC_NPU_LAYOUT_PROGRAM_OFFSET 0x40u /* word of the record memory where descriptors begin */
 #define NC_NPU_LAYOUT_TILES_OFFSET 0x44u /* where the tile records begin */
 #define NC_NPU_LAYOUT_COLUMNS_OFFSET 0x48u /* where the column records begin */

@@ -2,7 +2,8 @@
 
 Registers are 32 bits wide and are read and written as whole words, at byte offsets from the base
 of their peripheral. Addresses from IO_BASE on are not cached. Memory windows take bytes, half words
-and words. An access to an address that nothing answers is a bus error: the CPU traps.
+and words, but for the record memory, which is written in whole words. An access to an address that
+nothing answers is a bus error: the CPU traps.
 
 The NPU keeps its counters per descriptor, so that one run shows where its time goes and where a
 converter clips: write the descriptor's number to COUNTER_SELECT and read them. Its LAYOUT registers
@@ -84,18 +85,18 @@ TIMER_REGISTERS = (
 )
 
 FLASH_REGISTERS = (
-    Register("PHY", 0x00, "rw", 0, "how the next words are transferred", (
-        RegisterField("length", 0, 6, "bits of a word"),
+    Register("CONTROL", 0x00, "rw", 0, "how the words that are written from now on go out", (
+        RegisterField("length", 0, 6, "bits of a word, at most 32"),
         RegisterField("width", 6, 4, "data lines: 1 or 2"),
-        RegisterField("mask", 10, 8, "data lines that the controller drives: 1, or 0 to receive"),
+        RegisterField("drive", 10, 1, "line 0 is an output; 0: its words are received only"),
+        RegisterField("select", 11, 1, "the chip is selected"),
+        RegisterField("swap", 12, 1, "words of 32 bits begin with their lowest byte"),
     )),
-    Register("CONTROL", 0x04, "port", 0, "selection, written as byte 0; state, read as byte 1", (
-        RegisterField("select", 0, 1, "write: keep the flash selected from the next word on"),
-        RegisterField("received", 8, 1, "a received word waits"),
-        RegisterField("space", 9, 1, "a word may be written"),
+    Register("STATUS", 0x04, "ro", None, "state of the FIFOs of 8 words", (
+        RegisterField("received", 0, 1, "a word waits to be read"),
+        RegisterField("space", 1, 1, "a word may be written"),
     )),
-    Register("RECEIVE", 0x08, "port", 0, "the oldest word received, which is taken"),
-    Register("SEND", 0x0C, "port", 0, "write: a word to be sent, the last bit lowest"),
+    Register("DATA", 0x08, "port", 0, "write: send a word; read: take what came back for one"),
 )  # fmt: skip
 
 SYSTEM_REGISTERS = (
@@ -143,6 +144,7 @@ NPU_REGISTERS = (
     Register("MACS", 0x2C, "ro", 0, "multiply-accumulates, padding included"),
     Register("CONVERSIONS", 0x30, "ro", 0, "column sums that went through the converter stage"),
     Register("SATURATED", 0x34, "ro", 0, "of these, conversions that clipped"),
+    Register("RUN_CYCLES", 0x38, "ro", 0, "cycles of the last run, from start to its end"),
     Register("LAYOUT_PROGRAM", 0x40, "rw", 0, "word of the record memory where descriptors begin"),
     Register("LAYOUT_TILES", 0x44, "rw", 0, "where the tile records begin"),
     Register("LAYOUT_COLUMNS", 0x48, "rw", 0, "where the column records begin"),
@@ -164,7 +166,7 @@ NPU_REGISTERS = (
 PERIPHERALS = (
     Peripheral("UART", 0x8000_0000, "serial line to the host", UART_REGISTERS),
     Peripheral("TIMER", 0x8000_0100, "time", TIMER_REGISTERS),
-    Peripheral("FLASH", 0x8000_0200, "SPI flash controller, luna-soc's", FLASH_REGISTERS),
+    Peripheral("FLASH", 0x8000_0200, "SPI flash controller", FLASH_REGISTERS),
     Peripheral("SYSTEM", 0x8000_0300, "what this SoC is; reset", SYSTEM_REGISTERS),
     Peripheral("NPU", 0x8001_0000, "the NPU", NPU_REGISTERS),
 )
