@@ -12,7 +12,7 @@ from pathlib import Path
 
 from norcim import __version__
 from norcim.chips import load_chip
-from norcim_overlay.sim.verilated import cache_folder
+from norcim_overlay.sim.toolchain import cache_folder
 
 CHIP = "overlay"
 FOLDERS = ("lib", "hal/overlay", "app")

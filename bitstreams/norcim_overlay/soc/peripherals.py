@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from norcim.spec.registers import PERIPHERALS, WINDOWS
@@ -66,7 +66,7 @@ class Peripherals(Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += Cat(address, write_data, sel, write).eq(
-                    Cat(bus.adr << 2, bus.dat_w, bus.sel, bus.we)
+                    Cat(Const(0, 2), bus.adr, bus.dat_w, bus.sel, bus.we)
                 )
                 with m.If(bus.cyc & bus.stb & ~bus.ack & ~bus.err):
                     self._choose(m, list(banks))
