@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING
 
 from norcim.errors import NorcimError
 from norcim.spec.image_format import SHA256
+from norcim_cli import console
 
 if TYPE_CHECKING:
     from norcim.transport import Device
     from norcim_cli.console import Progress
+
+
+def open_port(url: str, baud: int | None) -> Device:
+    """Open a device; a rate that does not work is said and given up."""
+    from norcim.transport import open_device
+
+    device = open_device(url, baud=baud)
+    if baud is not None and device.baud is None:
+        console.log(f"{url} is no serial port: --baud is not used")
+    elif baud is not None and device.baud != baud:
+        console.log(f"{url} does not work at {baud:,} baud: it goes on at {device.baud:,}")
+    return device
 
 
 @dataclass(frozen=True)

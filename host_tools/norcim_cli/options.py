@@ -70,6 +70,10 @@ chip = _setting("chip", "-c", "--chip", metavar="NAME|FILE", shell_complete=_com
 port = _setting("port", "-p", "--port", metavar="URL")
 seed = _setting("seed", "--seed")
 
+baud = click.option(
+    "-b", "--baud", type=click.IntRange(9600, 12_000_000), metavar="RATE",
+    help="Rate of a serial port, in bits a second; tried, and given up if it does not work.",
+)  # fmt: skip
 optional_port = click.option(
     "-p", "--port", metavar="URL", help="Run on this device (emulator: or a serial port)."
 )

@@ -129,8 +129,8 @@ def test_validate_finds_no_difference(norcim: Run, small: Path) -> None:
     code, out, _ = norcim("validate", small / "small.cim", "-n", "8", "--seed", "5")
     assert code == 0
     assert (
-        out
-        == "emulator: equals the emulator in all 32 bytes of 8 sample(s) (random codes, seed 5)\n"
+        out == "emulator: equals the emulator in all 32 bytes of 1 layer(s) of 8 sample(s) "
+        "(random codes, seed 5)\n"
     )
 
 
@@ -162,10 +162,12 @@ def test_verify_notices_another_image(norcim: Run, small: Path, tmp_path: Path) 
 
 
 def test_validate_notices_a_device_that_computes_otherwise(
-    norcim: Run, small: Path, monkeypatch: pytest.MonkeyPatch
+    norcim: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A device whose steps are right, and whose outputs of a run in one go are not."""
     from norcim.transport import EmulatedDevice
 
+    monkeypatch.chdir(tmp_path)
     honest = EmulatedDevice.run
 
     def wrong(self: EmulatedDevice, inputs: list[bytes], **kwargs: Any) -> list[bytes]:
@@ -175,9 +177,14 @@ def test_validate_notices_a_device_that_computes_otherwise(
     monkeypatch.setattr(EmulatedDevice, "run", wrong)
     code, out, _ = norcim("validate", small / "small.cim", "-n", "4", "--json")
     assert code == 4
-    assert objects(out)[0]["n_different"] == 1
+    assert objects(out)[0]["n_different"] == 4
     code, out, _ = norcim("validate", small / "small.cim", "-n", "4")
-    assert "1 of 16 bytes differ, first in sample 0 at (0, 0, 0)" in out
+    assert "4 output bytes differ" in out
+    assert "1 of 4 bytes of emulator: differ, first at (0, 0, 0)" in out
+    assert "only a run in one go differs" in out
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
+        "small.divergence.npz", "small.divergence2.npz",
+    ]  # fmt: skip
 
 
 def test_chip_from_the_environment(

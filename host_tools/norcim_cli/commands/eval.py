@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -43,17 +44,22 @@ def eval_(image: str, data: str, model: str | None) -> None:
 
 
 def _print(found: Evaluation) -> None:
-    console.table(
-        ("layer", "does", "conversions", "saturated", "error (LSB rms)", "SQNR"),
-        [_row(layer) for layer in found.layers],
-        right="  rrrr",
-    )
+    print_layers(found.layers)
     if found.accuracy is None:
         console.say(f"{found.n_samples} samples; no labels (y) in the data, so no accuracy")
     else:
         console.say(
             f"accuracy {100 * found.accuracy:.2f} %: {found.n_right:,} of {found.n_samples:,} right"
         )
+
+
+def print_layers(layers: Sequence[LayerResult]) -> None:
+    """A table of layers with their conversions and errors."""
+    console.table(
+        ("layer", "does", "conversions", "saturated", "error (LSB rms)", "SQNR"),
+        [_row(layer) for layer in layers],
+        right="  rrrr",
+    )
 
 
 def _row(layer: LayerResult) -> tuple[str, ...]:

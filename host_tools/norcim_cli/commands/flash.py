@@ -15,22 +15,24 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("image", metavar="IMAGE")
 @options.port
+@options.baud
 @click.option("--slot", type=int, help="Slot to write; default: one that is not active.")
 @click.option("--no-activate", is_flag=True, help="Write and verify, but leave the active slot.")
 @options.dry_run
 @options.common
-def flash(image: str, port: str, slot: int | None, no_activate: bool, dry_run: bool) -> None:
+def flash(
+    image: str, port: str, baud: int | None, slot: int | None, no_activate: bool, dry_run: bool
+) -> None:
     """Write an image to a device, verify and activate it.
 
     The image goes to a slot that is not active, so that an interrupted update leaves the old
     one in place. The device hashes its cells and passes the image's known-answer test before the
     slot counts. An image that is active already is not written again.
     """
-    from norcim.transport import open_device
     from norcim_cli import device as devices
 
     data, _ = files.load_image(image)
-    with open_device(port) as device:
+    with devices.open_port(port, baud) as device:
         if dry_run:
             target = device.info().free_slot if slot is None else slot
             console.say(f"would write {len(data):,} bytes to slot {target} of {port}")

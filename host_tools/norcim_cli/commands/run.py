@@ -21,13 +21,15 @@ SHOWN = 20
 @click.argument("image", metavar="IMAGE")
 @click.option("--input", "source", metavar="FILE", required=True, help=".npz, .npy or WAV inputs.")
 @options.optional_port
+@options.baud
 @options.output(doc="Write the outputs as .npz, one array an output.")
 @click.option("--all", "show_all", is_flag=True, help="Print every sample, not the first 20.")
 @options.overwrite
 @options.common
 def run(
-    image: str, source: str, port: str | None, output: str | None, show_all: bool, overwrite: bool
-) -> None:
+    image: str, source: str, port: str | None, baud: int | None, output: str | None,
+    show_all: bool, overwrite: bool,
+) -> None:  # fmt: skip
     """Run an image on inputs from a file.
 
     On the emulator, or through the device interface with --port: the image is then written to a
@@ -40,7 +42,7 @@ def run(
     data, content = files.load_image(image)
     inputs, labels = load_samples(source, content)
     started = time.perf_counter()
-    results = _execute(data, content, inputs, port)
+    results = _execute(data, content, inputs, port, baud)
     elapsed_s = time.perf_counter() - started
     named = decode_outputs(content, results)
     if output:
@@ -52,16 +54,15 @@ def run(
 
 
 def _execute(
-    data: bytes, content: ImageContent, inputs: list[Bytes], port: str | None
+    data: bytes, content: ImageContent, inputs: list[Bytes], port: str | None, baud: int | None
 ) -> list[Bytes]:
     from norcim.emulator import Emulator
-    from norcim.transport import open_device
-    from norcim_cli.device import install
+    from norcim_cli.device import install, open_port
     from norcim_cli.vectors import run_on_device
 
     if port is None:
         return Emulator(content).run(inputs)
-    with open_device(port) as device:
+    with open_port(port, baud) as device:
         with console.progress() as progress:
             placed = install(device, data, slot=None, activate=False, progress=progress)
         device.load(placed.slot)

@@ -11,19 +11,20 @@ from norcim_cli import console, files, options
 @click.command()
 @click.argument("image", metavar="[IMAGE]", required=False)
 @options.port
+@options.baud
 @click.option("--slot", type=int, help="Slot to check; default: the active one.")
 @options.common
-def verify(image: str | None, port: str, slot: int | None) -> int:
+def verify(image: str | None, port: str, baud: int | None, slot: int | None) -> int:
     """Check a device's slot against its own checksum.
 
     The device reads the slot's cells and checks every checksum of the image there. With an
     image file, its hash is compared as well; the exit code is 4 if it is another image.
     """
     from norcim.spec.image_format import SHA256
-    from norcim.transport import open_device
+    from norcim_cli.device import open_port
 
     data = files.load_image(image)[0] if image else None
-    with open_device(port) as device:
+    with open_port(port, baud) as device:
         chosen = device.info().active_slot if slot is None else slot
         if chosen is None:
             raise NorcimError(

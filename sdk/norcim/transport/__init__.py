@@ -23,12 +23,14 @@ _PORT = re.compile(r"/.+|COM[0-9]+|\\\\\.\\.+")
 _PROBE_S = 0.3
 
 
-def open_device(url: str, chip: Chip | None = None) -> Device:
+def open_device(url: str, chip: Chip | None = None, *, baud: int | None = None) -> Device:
     """Open a device by its url.
 
     url   "emulator:" for one in memory, "emulator:PATH" for one whose flash is kept in a file, or
           a serial port: "/dev/ttyUSB0", "COM3"
     chip  the chip that an emulated device has, None: takes images for any chip
+    baud  rate to try on a serial port; where it does not work the device stays at DEFAULT_BAUD,
+          `Device.baud` tells. None: DEFAULT_BAUD
     Raises NC-E0601 for another url, NC-E0602 or NC-E0603 if the file cannot be used, NC-E0603 or
     NC-E0635 if the port cannot be opened, NC-E0631 if no norcim device answers on it.
     """
@@ -45,7 +47,7 @@ def open_device(url: str, chip: Chip | None = None) -> Device:
     from norcim.transport.board import Board
     from norcim.transport.serial import SerialStream
 
-    return Board(SerialStream(url))
+    return Board(SerialStream(url), baud=baud)
 
 
 def list_serial_ports() -> list[tuple[str, str, DeviceInfo | NorcimError]]:

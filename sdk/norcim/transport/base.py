@@ -66,6 +66,11 @@ class Device(ABC):
     Commands raise NorcimError NC-E06xx with exit code 5, or 3 where the image is at fault.
     """
 
+    @property
+    def baud(self) -> int | None:
+        """Bits a second of the link; None for a device without a serial port."""
+        return None
+
     @abstractmethod
     def info(self) -> DeviceInfo:
         """Who is there; asks the device."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 from norcim.emulator import Counters
 from norcim.errors import EXIT_DEVICE, NorcimError
@@ -51,18 +52,27 @@ _MEMORIES = (
 class Board(Device):
     """A device at the other end of a byte stream.
 
+    baud  rate to try; `baud` tells whether it works. None: DEFAULT_BAUD
     Raises NC-E0631 if nothing answers there; the stream is closed then.
     """
 
-    def __init__(self, stream: ByteStream, patience: Patience | None = None) -> None:
+    def __init__(
+        self, stream: ByteStream, patience: Patience | None = None, *, baud: int | None = None
+    ) -> None:
         self.wire = Wire(stream, patience)
         self._ports: tuple[Port, ...] | None = None
         self._is_closed = False
+        self._baud = DEFAULT_BAUD
         try:
-            self.wire.hello()
+            self._begin(baud)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def baud(self) -> int:
+        """Bits a second of the link."""
+        return self._baud
 
     def info(self) -> DeviceInfo:
         """Who is there; asks the device."""
@@ -190,31 +200,56 @@ class Board(Device):
         """Restart the device: it loads the active slot."""
         self._ports = None
         self._request(FrameType.RESET)
-        self.wire.set_baud(DEFAULT_BAUD)
+        self._go_on_at(DEFAULT_BAUD)
         self.wire.hello(after_restart=True)
 
     def set_baud(self, baud: int) -> int:
         """Try another rate; returns the one that is used then.
 
         The rate counts once a HELLO is answered at it. Else both ends go back to DEFAULT_BAUD.
+        Raises NC-E0612 if the device refuses the rate.
         """
         request = pack_record(BaudRequest(baud), BAUD_REQUEST_WORDS)
         self._request(FrameType.BAUD, request)
-        self.wire.set_baud(baud)
+        try:
+            self._go_on_at(baud)
+            self.wire.hello()
+        except LinkError as error:
+            if error.id not in ("NC-E0631", "NC-E0636"):
+                raise
+            self._go_on_at(DEFAULT_BAUD)
+            self.wire.hello()
+        return self._baud
+
+    def close(self) -> None:
+        """Let go of the port; the device goes back to DEFAULT_BAUD, for the next host."""
+        if not self._is_closed and self._baud != DEFAULT_BAUD:
+            with suppress(NorcimError):
+                request = pack_record(BaudRequest(DEFAULT_BAUD), BAUD_REQUEST_WORDS)
+                self._request(FrameType.BAUD, request)
+        self._is_closed = True
+        self.wire.close()
+
+    def _begin(self, baud: int | None) -> None:
+        """Find the device, which an interrupted session may have left at `baud`."""
+        wanted = baud or DEFAULT_BAUD
         try:
             self.wire.hello()
         except LinkError as error:
-            if error.id != "NC-E0631":
+            if wanted == DEFAULT_BAUD or error.id != "NC-E0631":
                 raise
-            self.wire.set_baud(DEFAULT_BAUD)
+            self._go_on_at(wanted)
             self.wire.hello()
-            return DEFAULT_BAUD
-        return baud
+        if wanted != self._baud:
+            try:
+                self.set_baud(wanted)
+            except NorcimError as error:
+                if error.id != "NC-E0612":  # else the device refuses the rate: it stays as it is
+                    raise
 
-    def close(self) -> None:
-        """Let go of the port."""
-        self._is_closed = True
-        self.wire.close()
+    def _go_on_at(self, baud: int) -> None:
+        self.wire.set_baud(baud)
+        self._baud = baud
 
     def _erase_sector(self, slot: int, offset: int) -> None:
         self._on_slot(FrameType.ERASE, slot, offset)

@@ -80,6 +80,14 @@ def cannot_open(url: str, reason: str) -> LinkError:
     )  # fmt: skip
 
 
+def no_such_rate(url: str, baud: int, reason: str) -> LinkError:
+    """The host's serial port cannot work at this rate."""
+    return LinkError(
+        "NC-E0636", "the serial port cannot work at this rate", url, got=f"{baud:,} ({reason})",
+        fix="choose another rate, or none",
+    )  # fmt: skip
+
+
 def in_use(url: str) -> LinkError:
     """Another process has it."""
     return LinkError(

@@ -13,7 +13,7 @@ import serial
 from serial.tools import list_ports
 
 from norcim.spec.protocol import DEFAULT_BAUD
-from norcim.transport.link import LinkError, cannot_open, in_use, link_broken
+from norcim.transport.link import LinkError, cannot_open, in_use, link_broken, no_such_rate
 
 _WRITE_TIMEOUT_S = 10.0
 
@@ -60,10 +60,13 @@ class SerialStream:
             return bytes(self._port.read(max(waiting, 1)))
 
     def set_baud(self, baud: int) -> None:
-        """Change the rate once all has gone out."""
+        """Change the rate once all has gone out. Raises NC-E0636 for one that the port lacks."""
         with self._one_error():
             self._port.flush()
-            self._port.baudrate = baud
+            try:
+                self._port.baudrate = baud
+            except ValueError as error:
+                raise no_such_rate(self.url, baud, str(error)) from error
 
     def close(self) -> None:
         """Close the port; a port that is gone is closed too."""
