@@ -25,7 +25,11 @@ import click
 import numpy as np
 
 from benchmarks.subjects import Subject, kws, resnet8, shared_data
+from norcim.chips import load_chip
 from norcim.emulator import Emulator
+from norcim.emulator.cells import CellModel, sample_chip
+from norcim.emulator.cells.noise import NoiseSource
+from norcim.emulator.engine import count_work
 from norcim.emulator.reference import execute
 from norcim.emulator.regions import output_region, port_region
 from norcim.spec.program import Opcode
@@ -120,6 +124,36 @@ def measure_kws(chip: str) -> dict[str, Any]:
     }
 
 
+def measure_cells(chip: str) -> dict[str, Any]:
+    """KWS with programming error and fresh read noise at every conversion, against exact runs.
+
+    In the same rounds: the draws alone, by norcim's generator and by numpy's.
+    """
+    subject = kws(chip)
+    sampled = sample_chip(subject.content, CellModel.of(load_chip(chip)), 1, 0)
+    exact, noisy = Emulator(subject.content), Emulator(subject.content, cells=sampled)
+    batch = subject.codes[:BATCH]
+    n = sum(c for _, c in count_work(subject.content))
+    draws = np.empty((32, n), np.float32)
+    source, rng = NoiseSource(sampled.noise_key, 32), np.random.default_rng(1)
+    e, m, ours, numpys = medians(
+        lambda: exact.run([batch]),
+        lambda: noisy.run([batch]),
+        lambda: source.fill(draws),
+        lambda: rng.standard_normal(dtype=np.float32, out=draws),
+    )
+    return {
+        "model": subject.name,
+        "conversions": n,
+        "exact_per_s": round(BATCH / statistics.median(e)),
+        "noisy_per_s": round(BATCH / statistics.median(m)),
+        "noisy_per_s_best": round(BATCH / min(m)),
+        "noisy_over_exact_time": ratio(m, e),
+        "draw_ns": round(statistics.median(ours) / draws.size * 1e9, 2),
+        "numpy_draw_ns": round(statistics.median(numpys) / draws.size * 1e9, 2),
+    }
+
+
 def products_alone(subject: Subject, n: int) -> Callable[[], None]:
     """The float32 matrix products of a program and nothing else, at batch n."""
     rng = np.random.default_rng(0)
@@ -208,6 +242,8 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any] | None]] = {
     "kws_nor1": lambda: measure_kws("nor1"),
     "kws_wtm2101": lambda: measure_kws("wtm2101"),
     "resnet8_digital": lambda: measure_resnet8("digital"),
+    "cells_nor1": lambda: measure_cells("nor1"),
+    "cells_wtm2101": lambda: measure_cells("wtm2101"),
     "memory": measure_memory,
     "compile": measure_compile,
 }

@@ -1,14 +1,28 @@
 """Chip files: geometry, converters, memories, timing and energy, each value with its source."""
 
 from norcim.chips.load import list_chips, load_chip, parse_chip
-from norcim.chips.model import Arrays, Chip, Converter, Energy, Memories, Region, Timing
+from norcim.chips.model import (
+    About,
+    Arrays,
+    Cells,
+    Chip,
+    Converter,
+    Energy,
+    Memories,
+    Published,
+    Region,
+    Timing,
+)
 
 __all__ = [
+    "About",
     "Arrays",
+    "Cells",
     "Chip",
     "Converter",
     "Energy",
     "Memories",
+    "Published",
     "Region",
     "Timing",
     "list_chips",

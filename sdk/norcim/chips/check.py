@@ -6,7 +6,7 @@ import difflib
 import math
 from typing import Any, NoReturn
 
-from norcim.chips.schema import SCHEMA, SECTIONS, Key
+from norcim.chips.schema import DEFAULT_SOURCE, SCHEMA, SECTIONS, Key
 from norcim.errors import EXIT_USAGE, NorcimError
 
 HEADINGS = ("name", "title")
@@ -25,7 +25,8 @@ def flatten(tree: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
     }
     strays = [key for key in tree if key not in SECTIONS and key not in HEADINGS]
     _reject_unknown(strays + [key for key in entries if key not in SCHEMA], where)
-    missing = [key for key in (*HEADINGS, *SCHEMA) if key not in entries and key not in tree]
+    needed = (*HEADINGS, *(key for key, rule in SCHEMA.items() if rule.default is None))
+    missing = [key for key in needed if key not in entries and key not in tree]
     if missing:
         raise NorcimError(
             "NC-E0704",
@@ -36,7 +37,11 @@ def flatten(tree: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
             fix="start from a copy of a shipped file; docs/chips.md explains every value",
             exit_code=EXIT_USAGE,
         )
-    return {key: entries[key] for key in SCHEMA}
+    return {key: entries.get(key, _default(rule)) for key, rule in SCHEMA.items()}
+
+
+def _default(rule: Key) -> dict[str, Any]:
+    return {"value": rule.default, "source": DEFAULT_SOURCE}
 
 
 def _reject_unknown(unknown: list[str], where: str) -> None:
@@ -101,6 +106,8 @@ def check_value(entry: dict[str, Any], key: str, where: str) -> Any:
         return value if isinstance(value, bool) else _wrong_type(where, key, "true or false", value)
     if rule.kind == "choice":
         return _choice(rule, key, value, where)
+    if rule.kind == "text":
+        return value if isinstance(value, str) else _wrong_type(where, key, "a string", value)
     if rule.kind == "choices":
         if not isinstance(value, list):
             _wrong_type(where, key, "a list of strings", value)

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from norcim.chips.check import check_heading, check_source, check_value, flatten, out_of_range
-from norcim.chips.model import Arrays, Chip, Converter, Energy, Memories, Region, Timing
+from norcim.chips.model import (
+    About,
+    Arrays,
+    Cells,
+    Chip,
+    Converter,
+    Energy,
+    Memories,
+    Published,
+    Region,
+    Timing,
+)
+from norcim.chips.schema import UNBINDING
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.spec.program import Rule, Stage
 
@@ -111,12 +123,19 @@ def _build_chip(values: dict[str, Any], title: str, sources: dict[str, str]) -> 
         memories=Memories(**_section(values, "memories")),
         timing=Timing(**_section(values, "timing")),
         energy=Energy(**_section(values, "energy")),
+        about=About(**_section(values, "about")),
+        published=Published(**_section(values, "published")),
+        cells=Cells(**_section(values, "cells")),
         sources=sources,
         fingerprint=_fingerprint(values),
     )
 
 
 def _fingerprint(values: dict[str, Any]) -> str:
-    """SHA-256 of the values, hex; sources, title and the order of keys do not count."""
+    """SHA-256 of the values that an image is bound to, hex.
+
+    Sources, title, the order of keys and the sections of UNBINDING do not count.
+    """
+    values = {key: v for key, v in values.items() if key.split(".")[0] not in UNBINDING}
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -81,6 +81,70 @@ class Energy:
 
 
 @dataclass(frozen=True)
+class About:
+    """What kind of chip it is, in the words of the schema."""
+
+    memory: str
+    domain: str
+    role: str  # "network": networks compile and run; "estimate": peak figures only
+
+
+@dataclass(frozen=True)
+class Published:
+    """Peak figures of the maker; 0 where there is none."""
+
+    tops: float
+    tops_per_w: float
+    power_w: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is wrong with the cells and the converters of an analog chip; docs/cells.md.
+
+    Weight errors are in weight codes, converter errors in steps of its code (LSB); 0 is ideal.
+    """
+
+    kind: str
+    program_slope: float
+    program_floor: float
+    zero_is_off: bool
+    verify_tolerance: float
+    verify_pulses: int
+    pulse_sigma: float
+    read_slope: float
+    read_floor: float
+    rtn_probability: float
+    rtn_amplitude: float
+    drift_v_per_decade: float
+    drift_spread: float
+    drift_tau_s: float
+    activation_ev: float
+    swing: float
+    drift_nu: float
+    drift_nu_spread: float
+    temperature_slope: float
+    temperature_gain: float
+    wire_ohm: float
+    ir_limit: float
+    converter_offset: float
+    converter_gain: float
+    converter_gain_spread: float
+    converter_inl: float
+    converter_noise: float
+    stuck_off: float
+    stuck_on: float
+    dead_columns: float
+    leading_columns: int
+    leading_factor: float
+    spare_columns: int
+    refine_gain: float
+    refine_sigma: float
+    endurance_cycles: float
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip, from its TOML file.
 
@@ -96,8 +160,11 @@ class Chip:
     memories: Memories
     timing: Timing
     energy: Energy
+    about: About
+    published: Published
+    cells: Cells
     sources: dict[str, str]
-    fingerprint: str  # SHA-256 of the values, hex; an image is bound to it
+    fingerprint: str  # SHA-256 of the values that an image is bound to, hex; not of UNBINDING
 
     @property
     def n_cells(self) -> int:

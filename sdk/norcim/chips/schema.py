@@ -6,21 +6,31 @@ The table checks chip files, and docs/chips.md lists the same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 VECTOR_OPS = ("add", "avgpool", "copy", "dwconv", "maxpool", "mul", "table")
 RULES = ("lossless", "wtm2101", "linear")
 STAGES = ("requantise", "shift")
 GAIN_SCOPES = ("tile", "layer")
+CELL_KINDS = ("none", "nor", "sonos", "sram", "rram", "pcm", "mram")
+MEMORY_KINDS = ("unknown", "nor", "sonos", "sram", "rram", "pcm", "mram", "dram", "fefet")
+DOMAINS = ("unknown", "analog", "digital", "hybrid")
+ROLES = ("network", "estimate")
+UNBINDING = ("about", "published", "cells")
+"""Sections that no image depends on: they are optional and not part of a chip's fingerprint."""
+
+DEFAULT_SOURCE = "default of norcim: not given in the chip file"
 
 
 @dataclass(frozen=True)
 class Key:
     """One value of a chip file.
 
-    kind     int, float, bool, choice, choices (a set of strings) or regions
+    kind     int, float, bool, choice, choices (a set of strings), regions or text
     lo, hi   inclusive range of a number
     choices  what a choice may be
     unit     for readers; empty for pure numbers
+    default  what holds if a file leaves the key out; None: it must not
     """
 
     kind: str
@@ -29,6 +39,7 @@ class Key:
     lo: float = 0
     hi: float = 0
     choices: tuple[str, ...] = ()
+    default: Any = None
 
 
 def _count(doc: str, lo: int, hi: int, unit: str = "") -> Key:
@@ -39,7 +50,15 @@ def _energy(doc: str) -> Key:
     return Key("float", doc, "J", 0, 1e-6)
 
 
-SCHEMA: dict[str, Key] = {
+def _cell(doc: str, unit: str, hi: float, lo: float = 0.0) -> Key:
+    return Key("float", doc, unit, lo, hi, default=0.0)
+
+
+def _published(doc: str, unit: str, hi: float) -> Key:
+    return Key("float", doc + "; 0: not published", unit, 0, hi, default=0.0)
+
+
+_BINDING: dict[str, Key] = {
     "arrays.count": _count("crossbar arrays, all of one kind", 1, 256),
     "arrays.n_rows": _count("wordlines of an array, without the bias strip", 1, 65535),
     "arrays.n_columns": _count("bitlines of an array", 1, 65535),
@@ -84,5 +103,74 @@ SCHEMA: dict[str, Key] = {
     "energy.mac_j": _energy("one digital MAC"),
     "energy.static_w": Key("float", "drawn whether anything runs or not", "W", 0, 100),
 }
+
+_ABOUT: dict[str, Key] = {
+    "about.memory": Key(
+        "choice", "what holds the weights", choices=MEMORY_KINDS, default="unknown"
+    ),
+    "about.domain": Key("choice", "how sums are made", choices=DOMAINS, default="unknown"),
+    "about.role": Key(
+        "choice", "network: compiles and runs; estimate: peak figures only", choices=ROLES,
+        default="network",
+    ),
+    "published.tops": _published("peak throughput, two operations a MAC", "TOPS", 1e6),
+    "published.tops_per_w": _published("peak efficiency", "TOPS/W", 1e5),
+    "published.power_w": _published("power at the peak or typical", "W", 1e4),
+    "published.note": Key("text", "why an estimate is off, or what is missing", default=""),
+}  # fmt: skip
+
+_CELLS: dict[str, Key] = {
+    "cells.kind": Key("choice", "cell technology; none: no error", choices=CELL_KINDS,
+                      default="none"),
+    "cells.program_slope": _cell("programming error: sigma a code of weight", "", 1),
+    "cells.program_floor": _cell("programming error: sigma of the smallest weight", "codes", 100),
+    "cells.zero_is_off": Key("bool", "both cells of a zero weight are off and have no error",
+                             default=True),
+    "cells.verify_tolerance": _cell("write-verify accepts within it; 0: no loop", "codes", 100),
+    "cells.verify_pulses": Key("int", "most pulses of the write-verify loop", "", 1, 1000,
+                               default=1),
+    "cells.pulse_sigma": _cell("relative sigma of the step of a pulse", "", 1),
+    "cells.read_slope": _cell("read noise of a conversion: sigma a code of weight", "", 1),
+    "cells.read_floor": _cell("read noise of a conversion: smallest sigma", "codes", 100),
+    "cells.rtn_probability": _cell("cells with a random-telegraph trap", "", 1),
+    "cells.rtn_amplitude": _cell("mean relative current step of a trap", "", 1),
+    "cells.drift_v_per_decade": _cell("mean threshold shift a decade of time", "V", 0.1),
+    "cells.drift_spread": _cell("sigma of the shift over cells, relative to its mean", "", 10),
+    "cells.drift_tau_s": Key("float", "time constant of the shift at 25 C", "s", 1e-6, 1e12,
+                             default=1e5),
+    "cells.activation_ev": Key("float", "activation energy of the shift", "eV", 0, 5,
+                               default=1.1),
+    "cells.swing": Key("float", "subthreshold slope factor n", "", 1, 10, default=1.5),
+    "cells.drift_nu": _cell("power-law drift (t / 20 s)^-nu: mean of nu", "", 1),
+    "cells.drift_nu_spread": _cell("sigma of nu over cells", "", 1),
+    "cells.temperature_slope": _cell("share of w^(T0/T) that is not compensated", "", 1),
+    "cells.temperature_gain": _cell("common relative gain a kelvin that is not compensated",
+                                    "1/K", 0.1, -0.1),
+    "cells.wire_ohm": _cell("bitline wire between two cells", "ohm", 1e3),
+    "cells.ir_limit": _cell("largest relative loss of a cell by IR drop", "", 1),
+    "cells.converter_offset": _cell("sigma of a column's offset", "LSB", 100),
+    "cells.converter_gain": _cell("mean gain error of a column", "", 1, -1),
+    "cells.converter_gain_spread": _cell("sigma of a column's gain", "", 1),
+    "cells.converter_inl": _cell("sigma of a column's integral non-linearity, at its peak",
+                                 "LSB", 100),
+    "cells.converter_noise": _cell("sigma of a conversion with no input", "LSB", 100),
+    "cells.stuck_off": _cell("weights whose cells are missing or stuck off", "", 1),
+    "cells.stuck_on": _cell("weights with a cell stuck at full current", "", 1),
+    "cells.dead_columns": _cell("columns that read nothing", "", 1),
+    "cells.leading_columns": Key("int", "leading columns with the larger error", "", 0, 65535,
+                                 default=0),
+    "cells.leading_factor": Key("float", "how much larger their error is", "", 1, 100,
+                                default=1.0),
+    "cells.spare_columns": Key("int", "columns an array has beside n_columns, for remapping", "",
+                               0, 65535, default=0),
+    "cells.refine_gain": Key("float", "gain error that a second programming pass leaves", "", 0,
+                             1, default=1.0),
+    "cells.refine_sigma": Key("float", "programming sigma that a second pass leaves", "", 0, 1,
+                              default=1.0),
+    "cells.endurance_cycles": Key("float", "program cycles that double the error's variance", "",
+                                  1, 1e16, default=1e5),
+}  # fmt: skip
+
+SCHEMA: dict[str, Key] = _BINDING | _ABOUT | _CELLS
 
 SECTIONS = tuple(dict.fromkeys(key.split(".")[0] for key in SCHEMA))

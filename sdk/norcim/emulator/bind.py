@@ -17,6 +17,9 @@ from norcim.emulator.arrays import (
     new_activation,
     run_all,
 )
+from norcim.emulator.cells.noise import NoiseSource
+from norcim.emulator.cells.sample import SampledChip
+from norcim.emulator.noisy import is_analog, make_noisy_mvm
 from norcim.emulator.regions import Bytes, Region, input_regions, port_region
 from norcim.emulator.stages import Saturation
 from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Border, Step, swap_axes
@@ -26,12 +29,16 @@ from norcim.spec.program import Descriptor, Opcode
 
 @dataclass(frozen=True)
 class Plan:
-    """A resolved program, independent of the batch size."""
+    """A resolved program, independent of the batch size.
+
+    cells  the chip whose cells and converters run it; None: exact
+    """
 
     content: ImageContent
     steps: tuple[Step, ...]
     outputs: tuple[int | None, ...]
     swapped: bool
+    cells: SampledChip | None = None
 
     @property
     def n_inputs(self) -> int:
@@ -48,6 +55,7 @@ class Bound:
     outputs     for each output a function that returns its bytes (n, h, w, c)
     results     for each step a function that returns its output bytes (n, h, w, c)
     saturation  one counter a step
+    noise       read noise, to begin at a sample's number before a run; None: exact
     """
 
     work: list[Thunk]
@@ -55,6 +63,7 @@ class Bound:
     outputs: list[Callable[[], Bytes]]
     results: list[Callable[[], Bytes]]
     saturation: list[Saturation]
+    noise: NoiseSource | None
 
 
 def to_bytes(codes: Floats) -> Bytes:
@@ -75,6 +84,7 @@ def bind(plan: Plan, n: int) -> Bound:
     scratch = Scratch()
     pool: dict[tuple[tuple[int, int, int], Border], list[Activation]] = {}
     last_use = _last_uses(plan)
+    noise = None if plan.cells is None else NoiseSource(plan.cells.noise_key, n)
     for index, (step, counter) in enumerate(zip(plan.steps, saturation, strict=True)):
         free = pool.get((step.out.shape, step.border))
         out = free.pop() if free else new_activation(n, step.out.shape, step.border)
@@ -84,11 +94,11 @@ def bind(plan: Plan, n: int) -> Bound:
             source = np.zeros((n, *_program_shape(step.out, plan.swapped)), np.uint8)
             inputs.append(source)
             todo = [_arrive(source, out, step.signed, plan.swapped)]
-        elif is_fast(step.d, content):
-            todo = _fast(plan, step.d, step, arrays, out, memory, counter, scratch)
+        elif is_fast(step.d, content, plan.cells):
+            todo = _fast(plan, step.d, step, arrays, out, memory, counter, scratch, noise)
         else:
             todo = [_golden(plan, step, memory, out, counter)]
-        if step.flush and (step.d is None or is_fast(step.d, content)):
+        if step.flush and (step.d is None or is_fast(step.d, content, plan.cells)):
             todo.append(_store(step.out, memory, out))
         work.append(run_all(todo))
         for read in {s for s in step.sources if s is not None and last_use[s] == index}:
@@ -100,7 +110,7 @@ def bind(plan: Plan, n: int) -> Bound:
         for source, region in zip(plan.outputs, ports, strict=True)
     ]
     results = [_result(a, plan.swapped) for a in arrays]
-    return Bound(work, inputs, outputs, results, saturation)
+    return Bound(work, inputs, outputs, results, saturation, noise)
 
 
 def _last_uses(plan: Plan) -> dict[int, int]:
@@ -114,9 +124,9 @@ def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
     return (region.w, region.h, region.c) if swapped else region.shape
 
 
-def is_fast(d: Descriptor, content: ImageContent) -> bool:
+def is_fast(d: Descriptor, content: ImageContent, cells: SampledChip | None = None) -> bool:
     """Whether a kernel runs the descriptor; else it runs on byte memory."""
-    if d.opcode == Opcode.MVM:
+    if d.opcode == Opcode.MVM and not is_analog(d, cells):
         return mvm.supports_mvm(d, content)
     return d.opcode in FAST_OPCODES
 
@@ -161,7 +171,7 @@ def _restore(d: Descriptor | None, swapped: bool) -> Descriptor:
 
 def _fast(
     plan: Plan, d: Descriptor, step: Step, arrays: list[Activation], out: Activation,
-    memory: Bytes, counter: Saturation, scratch: Scratch,
+    memory: Bytes, counter: Saturation, scratch: Scratch, noise: NoiseSource | None,
 ) -> list[Thunk]:  # fmt: skip
     """The kernel of one descriptor, its inputs brought to the shapes that it reads."""
     work: list[Thunk] = []
@@ -177,7 +187,7 @@ def _fast(
             x, copy = as_shape(arrays[source], shape, plan.swapped)
             work += copy
         operands.append(x)
-    work.append(_kernel(plan, d, operands, out, counter, scratch))
+    work.append(_kernel(plan, d, operands, out, counter, scratch, noise))
     if d.use_table and d.opcode != Opcode.TABLE:
         work.append(kernels.make_table(d, plan.content, out.interior, out.interior))
     return work
@@ -185,11 +195,13 @@ def _fast(
 
 def _kernel(
     plan: Plan, d: Descriptor, x: list[Activation], out: Activation, counter: Saturation,
-    scratch: Scratch,
+    scratch: Scratch, noise: NoiseSource | None,
 ) -> Thunk:  # fmt: skip
     content, target = plan.content, out.interior
     if d.opcode == Opcode.MVM:
         order = mvm.SWAPPED if plan.swapped else mvm.PROGRAM_ORDER
+        if plan.cells is not None and noise is not None and is_analog(d, plan.cells):
+            return make_noisy_mvm(d, plan.cells, noise, x[0], target, counter, order, scratch)
         return mvm.make_mvm(d, content, x[0], target, counter, order, scratch)
     if d.opcode == Opcode.DWCONV:
         return kernels.make_dwconv(d, content, x[0], target, plan.swapped, scratch)

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from norcim.emulator.bind import Bound, Plan, bind, is_fast
+from norcim.emulator.cells.sample import SampledChip
 from norcim.emulator.reference import execute
 from norcim.emulator.regions import Bytes, port_region
 from norcim.emulator.steps import plan_steps
@@ -48,14 +49,23 @@ class Emulator:
     The program is resolved once; arrays are bound once per batch size and thread. Results do not
     depend on batch size, chunking or threads. Not for use from several threads at once: give
     n_threads instead.
+
+    first_sample  number of the next sample, for its read noise; runs count on
     """
 
-    def __init__(self, content: ImageContent, n_threads: int = 1) -> None:
-        """content: a checked image (`norcim.image.read_image`); n_threads: workers over a batch."""
+    def __init__(
+        self, content: ImageContent, n_threads: int = 1, cells: SampledChip | None = None
+    ) -> None:
+        """content: a checked image (`norcim.image.read_image`); n_threads: workers over a batch.
+
+        cells  run as this chip would (`norcim.emulator.cells`); None: exact. Read noise is drawn
+               anew for every sample of every run: number samples from 0 with `first_sample`.
+        """
         self.content = content
         self.n_threads = n_threads
-        steps, outputs, swapped = plan_steps(content, lambda d: is_fast(d, content))
-        self._plan = Plan(content, steps, outputs, swapped)
+        steps, outputs, swapped = plan_steps(content, lambda d: is_fast(d, content, cells))
+        self._plan = Plan(content, steps, outputs, swapped, cells)
+        self.first_sample = 0
         self._local = threading.local()
         self._input_shapes = [port_region(p).shape for p in self._ports(0)]
         self._output_shapes = [port_region(p).shape for p in self._ports(1)]
@@ -88,6 +98,7 @@ class Emulator:
                 counts = [work(span) for span in spans]
             else:
                 counts = list(self._pool.map(work, spans))
+        self.first_sample += n
         self._saturated = [sum(column) for column in zip(*counts, strict=True)]
         return results
 
@@ -95,20 +106,27 @@ class Emulator:
         """Run one descriptor with the golden arithmetic on a memory (1, n_bytes), in place."""
         execute(self.content.program[index], self.content, memory)
 
-    def run_layers(self, inputs: Sequence[Bytes]) -> dict[int, Bytes]:
-        """Run a batch and keep every descriptor's output bytes: index -> uint8 (n, h, w, c)."""
+    def run_layers(self, inputs: Sequence[Bytes], last: int | None = None) -> dict[int, Bytes]:
+        """Run a batch and keep every descriptor's output bytes: index -> uint8 (n, h, w, c).
+
+        last  index of the last descriptor to run; None: all
+        """
         n = self._check(inputs)
         chunks: dict[int, list[Bytes]] = {}
         first = self._plan.n_inputs
         with self._one_blas_thread():
             for start, size in _chunks(0, n, self._chunks):
                 bound = self._bound(size)
+                if bound.noise is not None:
+                    bound.noise.begin(self.first_sample + start)
                 _fill(bound, inputs, start, size)
-                for index, work in enumerate(bound.work):
+                stop = None if last is None else first + last + 1
+                for index, work in enumerate(bound.work[:stop]):
                     work()
                     if index >= first:
                         result = bound.results[index]()
                         chunks.setdefault(index - first, []).append(result)
+        self.first_sample += n
         return {index: np.concatenate(parts) for index, parts in chunks.items()}
 
     @property
@@ -171,6 +189,8 @@ class Emulator:
             bound = self._bound(size)
             for saturation in bound.saturation:
                 saturation.enabled, saturation.count = counters, 0
+            if bound.noise is not None:
+                bound.noise.begin(self.first_sample + start)
             _fill(bound, inputs, start, size)
             for work in bound.work:
                 work()

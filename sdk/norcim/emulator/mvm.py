@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from norcim.arith.float32 import EXACT_LIMIT
 from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, run_all, with_border
@@ -28,6 +30,9 @@ from norcim.emulator.steps import needs_border
 from norcim.emulator.taps import CODE_LIMIT, make_taps, tap_view
 from norcim.image.model import ImageContent
 from norcim.spec.program import BIAS_DRIVE, Descriptor, Encoding, Rule, Tile
+
+Weights = npt.NDArray[Any]
+"""int64 cells, or float64 ones of a sampled chip."""
 
 PROGRAM_ORDER, SWAPPED = (0, 1), (1, 0)
 """Axes of (kernel_h, kernel_w) in the order of the program's im2col vector."""
@@ -63,7 +68,7 @@ def supports_mvm(d: Descriptor, content: ImageContent) -> bool:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One row tile, or several tiles that were fused.
 
     weights   (n_rows, n_cols), or (taps, n_cols) if it is depthwise
@@ -74,8 +79,8 @@ class _Part:
     in_c_first: int
     in_c_count: int
     k_first: int
-    weights: Ints
-    constant: Ints
+    weights: Weights
+    constant: Weights
     gain: int
     align: int
     whole: bool
@@ -88,12 +93,12 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """A column group: the parts whose codes are summed, and where the result goes."""
 
     out_c_first: int
     n_cols: int
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
 
 
 def make_mvm(
@@ -106,7 +111,7 @@ def make_mvm(
     """
     x, work = with_border(x, needs_border(d))
     columns: dict[tuple[int, int, bool], Floats] = {}
-    for group in _fuse(_groups(d, content, kernel_order), d):
+    for group in fuse(groups_of(d, content, kernel_order), d):
         sums = []
         for part in group.parts:
             wide = int((part.bound + np.abs(part.constant)).max()) + (1 << part.gain) >= EXACT_LIMIT
@@ -119,26 +124,27 @@ def make_mvm(
                 natural = part.whole or kernel_order == PROGRAM_ORDER
                 key = (part.in_c_first, part.in_c_count, natural)
                 if key not in columns:
-                    columns[key], gather = _im2col(d, x, key, scratch)
+                    columns[key], gather = im2col(d, x, key, scratch)
                     work += gather
                 rows = columns[key][:, part.k_first : part.k_first + len(part.weights)]
-                work.append(_make_product(rows, part.weights, acc))
+                work.append(make_product(rows, part.weights, acc))
             sums.append(_convert(d, part, acc, len(group.parts) == 1, saturation, work))
-        work.append(_finish(d, content, group, sums, out))
+        work.append(finish(d, content, group, sums, out))
     return run_all(work)
 
 
-def _groups(d: Descriptor, content: ImageContent, kernel_order: tuple[int, int]) -> list[_Group]:
+def groups_of(d: Descriptor, content: ImageContent, kernel_order: tuple[int, int]) -> list[Group]:
+    """The column groups of an MVM, each with its row tiles."""
     groups, parts = [], []
     for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]:
         parts.append(_part(d, content, tile, kernel_order))
         if tile.last:
-            groups.append(_Group(tile.out_c_first, tile.n_cols, tuple(parts)))
+            groups.append(Group(tile.out_c_first, tile.n_cols, tuple(parts)))
             parts = []
     return groups
 
 
-def _part(d: Descriptor, content: ImageContent, tile: Tile, kernel_order: tuple[int, int]) -> _Part:
+def _part(d: Descriptor, content: ImageContent, tile: Tile, kernel_order: tuple[int, int]) -> Part:
     found = effective_weights(d, tile, tile_cells(content, tile, d.encoding))
     assert found is not None, "supports_mvm was not asked"
     weights, constant = found
@@ -148,20 +154,20 @@ def _part(d: Descriptor, content: ImageContent, tile: Tile, kernel_order: tuple[
     if whole and kernel_order == SWAPPED:
         swapped = weights.reshape(d.kernel_w, d.kernel_h, c, tile.n_cols).swapaxes(0, 1)
         weights = swapped.reshape(weights.shape)
-    diagonal = _diagonal(weights.reshape(taps, c, c)) if whole and c == tile.n_cols > 1 else None
-    return _Part(
-        tile.in_c_first, c, tile.k_first, weights if diagonal is None else diagonal, constant,
-        tile.gain, tile.align, whole, diagonal is not None,
+    blocks = diagonal(weights.reshape(taps, c, c)) if whole and c == tile.n_cols > 1 else None
+    return Part(
+        tile.in_c_first, c, tile.k_first, weights if blocks is None else blocks, constant,
+        tile.gain, tile.align, whole, blocks is not None,
     )  # fmt: skip
 
 
-def _diagonal(blocks: Ints) -> Ints | None:
+def diagonal(blocks: Weights) -> Weights | None:
     """(taps, c) of block-diagonal weights (taps, c, c), None if they are not."""
-    diagonal = np.diagonal(blocks, axis1=1, axis2=2)
-    return diagonal if np.count_nonzero(blocks) == np.count_nonzero(diagonal) else None
+    found = np.diagonal(blocks, axis1=1, axis2=2)
+    return found if np.count_nonzero(blocks) == np.count_nonzero(found) else None
 
 
-def _fuse(groups: list[_Group], d: Descriptor) -> list[_Group]:
+def fuse(groups: list[Group], d: Descriptor) -> list[Group]:
     """Column groups of one whole part each become one, where a single product can do them."""
     parts = [group.parts[0] for group in groups]
     first = parts[0]
@@ -187,10 +193,10 @@ def _fuse(groups: list[_Group], d: Descriptor) -> list[_Group]:
         weights=np.concatenate([part.weights for part in parts], axis=1),
         constant=np.concatenate([part.constant for part in parts]),
     )
-    return [_Group(groups[0].out_c_first, sum(g.n_cols for g in groups), (joined,))]
+    return [Group(groups[0].out_c_first, sum(g.n_cols for g in groups), (joined,))]
 
 
-def _im2col(
+def im2col(
     d: Descriptor, x: Activation, key: tuple[int, int, bool], scratch: Scratch
 ) -> tuple[Floats, list[Thunk]]:
     """The im2col matrix (n * out_h * out_w, taps * channels) of a channel window.
@@ -211,7 +217,8 @@ def _im2col(
     return matrix, [lambda: np.copyto(target, view)]
 
 
-def _make_product(rows: Floats, weights: Ints, acc: Real) -> Thunk:
+def make_product(rows: Floats, weights: Weights, acc: Real) -> Thunk:
+    """The product of im2col rows and weights, into the sums."""
     flat = acc.reshape(-1, acc.shape[-1])
     operand = weights.astype(acc.dtype)
     if acc.dtype == np.float32:
@@ -220,7 +227,7 @@ def _make_product(rows: Floats, weights: Ints, acc: Real) -> Thunk:
 
 
 def _convert(
-    d: Descriptor, part: _Part, acc: Real, alone: bool, saturation: Saturation,
+    d: Descriptor, part: Part, acc: Real, alone: bool, saturation: Saturation,
     work: list[Thunk],
 ) -> Sums:  # fmt: skip
     """Append the converter's work; what can wait for the digital stage is handed on."""
@@ -237,8 +244,8 @@ def _convert(
     return Sums(acc, bound * unit, constant * unit, unit, unit if alone else 1)
 
 
-def _finish(
-    d: Descriptor, content: ImageContent, group: _Group, sums: Sequence[Sums], out: Floats
+def finish(
+    d: Descriptor, content: ImageContent, group: Group, sums: Sequence[Sums], out: Floats
 ) -> Thunk:
     """Sum the parts of a column group and run the digital stage."""
     work: list[Thunk] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,13 +41,13 @@ def code_bounds(d: Descriptor) -> tuple[int, int]:
 
 
 def make_convert(
-    d: Descriptor, gain: int, constant: Ints, acc: Real, saturation: Saturation
+    d: Descriptor, gain: int, constant: npt.NDArray[Any], acc: Real, saturation: Saturation
 ) -> Work:
-    """Turn column sums (n, h, w, c) plus a constant (c,) into codes, in place.
+    """Turn column sums (n, h, w, c) plus a constant (c,), int64 or real, into codes, in place.
 
-    All steps are exact: the sums are integers of at most 24 (53) bits, the factors powers of two,
-    and adding constant / 2^gain and a half needs no bit below those of the sum. LOSSLESS has
-    nothing to convert.
+    With an integer constant all steps are exact: the sums are integers of at most 24 (53) bits,
+    the factors powers of two, and adding constant / 2^gain and a half needs no bit below those
+    of the sum. LOSSLESS has nothing to convert.
     """
     lo, hi = code_bounds(d)
     n, h, w, c = acc.shape

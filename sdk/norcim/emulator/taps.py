@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from norcim.emulator.arrays import Activation, Floats, Thunk
-from norcim.emulator.stages import Ints, Real
+from norcim.emulator.stages import Real
 from norcim.spec.program import Descriptor
 
 CODE_LIMIT = 255
@@ -24,7 +27,9 @@ def tap_view(x: Activation, d: Descriptor) -> Floats:
     return as_strided(start, shape, strides)
 
 
-def make_taps(d: Descriptor, x: Activation, weights: Ints, first: int, acc: Real) -> Thunk:
+def make_taps(
+    d: Descriptor, x: Activation, weights: npt.NDArray[Any], first: int, acc: Real
+) -> Thunk:
     """Depthwise sums: acc (n, out_h, out_w, c) from weights (kernel_h, kernel_w, c).
 
     first  first input channel

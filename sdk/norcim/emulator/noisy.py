@@ -1,0 +1,277 @@
+"""The matrix-vector multiply of a sampled chip: its own weights, fresh noise at every conversion.
+
+Static errors are in the weights, so the product costs what an exact one costs. Read noise is
+referred to the output: a conversion's variance is sum over rows of drive^2 * sigma(cell)^2 plus a
+constant of its column, a second matrix product of the squared drive. A column's sum over many
+cells is Gaussian whatever the cells' own distribution is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, run_all, with_border
+from norcim.emulator.cells import physics
+from norcim.emulator.cells.noise import VARIANCE, NoiseSource
+from norcim.emulator.cells.physics import Reals
+from norcim.emulator.cells.sample import SampledChip
+from norcim.emulator.mvm import (
+    PROGRAM_ORDER,
+    SWAPPED,
+    Group,
+    Part,
+    diagonal,
+    finish,
+    fuse,
+    im2col,
+    make_product,
+)
+from norcim.emulator.stages import Saturation, Sums, code_bounds, make_convert
+from norcim.emulator.steps import needs_border
+from norcim.emulator.taps import make_taps
+from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Tile
+
+
+def is_analog(d: Descriptor, cells: SampledChip | None) -> bool:
+    """Whether the descriptor runs on the cells of a sampled chip."""
+    return cells is not None and d.opcode == Opcode.MVM and d.rule != Rule.LOSSLESS
+
+
+@dataclass(frozen=True)
+class _Noisy:
+    """A part and its noise.
+
+    part      weights (lines, n_cols), or (taps, n_cols) if it is depthwise; PN has two lines an
+              input, all positive ones first
+    variance  as the weights, for the squared drive; None if it is zero
+    fixed     (n_cols,) variance of a conversion with no input
+    bend_lsb  (n_cols,) peak of the non-linearity
+    """
+
+    part: Part
+    variance: Reals | None
+    fixed: Reals
+    bend_lsb: Reals
+
+
+def make_noisy_mvm(
+    d: Descriptor, cells: SampledChip, noise: NoiseSource, x: Activation, out: Floats,
+    saturation: Saturation, kernel_order: tuple[int, int], scratch: Scratch,
+) -> Thunk:  # fmt: skip
+    """Matrix-vector multiply on `cells`; arguments as `norcim.emulator.mvm.make_mvm`."""
+    x, work = with_border(x, needs_border(d))
+    maker = _Maker(d, x, noise, scratch, kernel_order, work, {})
+    for out_c_first, parts in _groups(d, cells, kernel_order):
+        shape = (len(out), d.out_h, d.out_w, len(parts[0].fixed))
+        sums = []
+        for each in parts:
+            acc = maker.conversion(each, shape)
+            work.append(make_convert(d, each.part.gain, each.part.constant, acc, saturation))
+            sums.append(_sums(d, each.part, acc, len(parts) == 1, work))
+        group = Group(out_c_first, shape[-1], tuple(each.part for each in parts))
+        work.append(finish(d, cells.content, group, sums, out))
+    return run_all(work)
+
+
+def _groups(
+    d: Descriptor, cells: SampledChip, kernel_order: tuple[int, int]
+) -> list[tuple[int, list[_Noisy]]]:
+    """First output channel and row tiles of every column group; fused where one product does."""
+    found: list[tuple[int, list[_Noisy]]] = []
+    parts: list[_Noisy] = []
+    for index in range(d.tile_base, d.tile_base + d.n_tiles):
+        tile = cells.content.tiles[index]
+        parts.append(_noisy(d, cells, index, kernel_order))
+        if tile.last:
+            found.append((tile.out_c_first, parts))
+            parts = []
+    bare = [Group(first, len(p[0].fixed), tuple(n.part for n in p)) for first, p in found]
+    if d.encoding == Encoding.PN:
+        return found
+    joined = fuse(bare, d)
+    quiet = [p[0].variance is None for _, p in found]
+    if len(joined) == len(found) or any(quiet) != all(quiet):
+        return found
+    each = [p[0] for _, p in found]
+    variances = [n.variance for n in each if n.variance is not None]
+    one = _Noisy(
+        joined[0].parts[0],
+        np.concatenate(variances, axis=1) if variances else None,
+        np.concatenate([n.fixed for n in each]),
+        np.concatenate([n.bend_lsb for n in each]),
+    )
+    return [(found[0][0], [one])]
+
+
+def _noisy(d: Descriptor, cells: SampledChip, index: int, kernel_order: tuple[int, int]) -> _Noisy:
+    tile = cells.content.tiles[index]
+    errors = cells.tile(index, d.encoding)
+    weights = _as_lines(d, tile, errors.weights, kernel_order)
+    variance = _as_lines(d, tile, errors.variance, kernel_order)
+    constant = errors.constant
+    if d.encoding == Encoding.OFFSET:
+        constant = constant + 128 * weights.sum(axis=0)
+    taps, c = d.kernel_h * d.kernel_w, tile.in_c_count
+    whole = tile.n_rows == taps * c
+    square = whole and c == tile.n_cols > 1 and d.encoding != Encoding.PN
+    blocks = diagonal(weights.reshape(taps, c, c)) if square else None
+    spread = diagonal(variance.reshape(taps, c, c)) if square else None
+    depthwise = blocks is not None and spread is not None
+    part = Part(
+        tile.in_c_first, c, tile.k_first,
+        blocks if depthwise and blocks is not None else weights, constant,
+        tile.gain, tile.align, whole, depthwise,
+    )  # fmt: skip
+    found = spread if depthwise else variance
+    silent = found is None or not found.any()
+    return _Noisy(part, None if silent else found, errors.fixed, errors.bend_lsb)
+
+
+def _as_lines(d: Descriptor, tile: Tile, cells: Reals, kernel_order: tuple[int, int]) -> Reals:
+    """(lines, n_cols): copies of a wordline add up, taps in the order that the arrays have."""
+    halves = 2 if d.encoding == Encoding.PN else 1
+    lines = cells.reshape(1 + tile.repeats, halves, tile.n_rows, tile.n_cols).sum(axis=0)
+    taps, c = d.kernel_h * d.kernel_w, tile.in_c_count
+    if kernel_order == SWAPPED and tile.n_rows == taps * c:
+        shape = (halves, d.kernel_w, d.kernel_h, c, tile.n_cols)
+        lines = lines.reshape(shape).swapaxes(1, 2)
+    return np.asarray(lines.reshape(halves * tile.n_rows, tile.n_cols))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Appends the work of conversions; im2col matrices are shared by the parts of a layer."""
+
+    d: Descriptor
+    x: Activation
+    noise: NoiseSource
+    scratch: Scratch
+    kernel_order: tuple[int, int]
+    work: list[Thunk]
+    columns: dict[tuple[int, int, bool], Floats]
+
+    def conversion(self, each: _Noisy, shape: tuple[int, int, int, int]) -> Floats:
+        """Append the work that leaves noisy sums without their constant; returns their array."""
+        acc: Floats = self.scratch.take(shape, np.float32)
+        variance: Floats | None = None
+        scaled = None if each.variance is None else each.variance / VARIANCE
+        if scaled is not None:
+            variance = self.scratch.take(shape, np.float32)
+        if each.part.depthwise:
+            self._taps(each.part, scaled, acc, variance)
+        else:
+            self._products(each.part, scaled, acc, variance)
+        if each.fixed.any() or variance is not None:
+            self._add_noise(each.fixed / VARIANCE, acc, variance)
+        if each.bend_lsb.any():
+            self.work.append(_make_bend(self.d, each, acc))
+        return acc
+
+    def _taps(self, part: Part, scaled: Reals | None, acc: Floats, variance: Floats | None) -> None:
+        d, x = self.d, self.x
+        kernel = (d.kernel_h, d.kernel_w, part.weights.shape[1])
+        self.work.append(make_taps(d, x, part.weights.reshape(kernel), part.in_c_first, acc))
+        if scaled is not None and variance is not None:
+            squared: Floats = self.scratch.take(x.full.shape, np.float32)
+            self.work.append(_make_square(d, x.full, squared))
+            drive = Activation(squared, x.border)
+            spread = scaled.reshape(kernel)
+            self.work.append(make_taps(d, drive, spread, part.in_c_first, variance))
+
+    def _products(
+        self, part: Part, scaled: Reals | None, acc: Floats, variance: Floats | None
+    ) -> None:
+        d = self.d
+        natural = part.whole or self.kernel_order == PROGRAM_ORDER
+        key = (part.in_c_first, part.in_c_count, natural)
+        if key not in self.columns:
+            self.columns[key], gather = im2col(d, self.x, key, self.scratch)
+            self.work.extend(gather)
+        n_lines = len(part.weights)
+        n_rows = n_lines // 2 if d.encoding == Encoding.PN else n_lines
+        rows = self.columns[key][:, part.k_first : part.k_first + n_rows]
+        if d.encoding == Encoding.PN:
+            lines: Floats = self.scratch.take((len(rows), n_lines), np.float32)
+            self.work.append(_make_split(rows, d.in_zp, lines))
+            rows = lines
+        self.work.append(make_product(rows, part.weights, acc))
+        if scaled is not None and variance is not None:
+            squared: Floats = self.scratch.take(rows.shape, np.float32)
+            self.work.append(_make_square(d, rows, squared))
+            self.work.append(make_product(squared, scaled, variance))
+
+    def _add_noise(self, fixed: Reals, acc: Floats, variance: Floats | None) -> None:
+        """acc += noise * sqrt(variance + fixed), the noise's own variance already divided out."""
+        n, h, w, c = acc.shape
+        sums = acc.reshape(n, h * w * c)
+        draws: Floats = self.scratch.take(sums.shape, np.float32)
+        fill = self.noise.fill
+        constant = np.tile(fixed.astype(np.float32), h * w)
+        sigma = np.sqrt(constant)
+        power = None if variance is None else variance.reshape(n, h * w * c)
+
+        def run() -> None:
+            fill(draws)
+            if power is None:
+                np.multiply(draws, sigma, out=draws)
+            else:
+                np.add(power, constant, out=power)
+                np.sqrt(power, out=power)
+                np.multiply(draws, power, out=draws)
+            np.add(sums, draws, out=sums)
+
+        self.work.append(run)
+
+
+def _make_square(d: Descriptor, codes: Floats, out: Floats) -> Thunk:
+    """The squared drive of every wordline; OFFSET drives code + 128."""
+    if d.encoding != Encoding.OFFSET:
+        return lambda: np.multiply(codes, codes, out=out)
+
+    def run() -> None:
+        np.add(codes, np.float32(128), out=out)
+        np.multiply(out, out, out=out)
+
+    return run
+
+
+def _make_split(rows: Floats, zero_point: int, lines: Floats) -> Thunk:
+    """PN: max(v, 0) on the first half of the lines and max(-v, 0) on the second."""
+    n = rows.shape[1]
+    positive, negative = lines[:, :n], lines[:, n:]
+    zero = np.float32(zero_point)
+
+    def run() -> None:
+        np.subtract(zero, rows, out=negative)
+        np.negative(negative, out=positive)
+        np.maximum(negative, 0, out=negative)
+        np.maximum(positive, 0, out=positive)
+
+    return run
+
+
+def _make_bend(d: Descriptor, each: _Noisy, acc: Floats) -> Thunk:
+    """Add the integral non-linearity; it depends on the whole sum, constant included."""
+    lo, hi = code_bounds(d)
+    unit = float(1 << each.part.gain)
+    factor = np.float32(1 / (unit * max(-lo, hi)))
+    constant = (each.part.constant * factor).astype(np.float32)
+    peak = (each.bend_lsb * unit).astype(np.float32)
+
+    def run() -> None:
+        acc[...] += peak * physics.bend(acc * factor + constant)
+
+    return run
+
+
+def _sums(d: Descriptor, part: Part, acc: Floats, alone: bool, work: list[Thunk]) -> Sums:
+    """What the digital stage starts from: whole codes, so that it is exact again."""
+    lo, hi = code_bounds(d)
+    n_cols = acc.shape[-1]
+    unit = 1 << part.align
+    bound = np.full(n_cols, max(-lo, hi) * unit, np.int64)
+    if not alone and unit > 1:
+        work.append(lambda: np.multiply(acc, np.float32(unit), out=acc))
+    return Sums(acc, bound, np.zeros(n_cols, np.int64), unit, unit if alone else 1)
