@@ -100,11 +100,8 @@ def _same_shape(call: Call, a: View, b: View) -> tuple[View, View]:
     if any(m != n and 1 not in (m, n) for m, n in pairs):
         raise Unsupported(f"two activations of shapes {a.shape} and {b.shape}")
     shape = [max(pair) for pair in pairs]
-    large = max(wide, key=lambda v: prod(v.shape))
-    return (
-        broadcast(call, wide[0], shape, large),
-        broadcast(call, wide[1], shape, large),
-    )
+    order = max(wide, key=lambda v: prod(v.shape)).by_stride()
+    return broadcast(call, wide[0], shape, order), broadcast(call, wide[1], shape, order)
 
 
 def _one_layout(call: Call, a: View, b: View) -> tuple[View, View]:

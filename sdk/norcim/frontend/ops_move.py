@@ -181,10 +181,12 @@ def _target(call: Call, wanted: Sequence[int], shape: Sequence[int]) -> tuple[in
     return tuple(max(a, b) for a, b in zip(aligned[1:], shape, strict=True))
 
 
-def broadcast(call: Call, x: View, shape: Sequence[int], like: View | None = None) -> View:
+def broadcast(
+    call: Call, x: View, shape: Sequence[int], order: Sequence[int] | None = None
+) -> View:
     """The activation with axes of size 1 repeated to `shape` (of the same rank).
 
-    like  a view whose layout the result is to have
+    order  axes of the result from the slowest to the fastest in memory
     """
     if x.shape == tuple(shape):
         return x
@@ -194,7 +196,6 @@ def broadcast(call: Call, x: View, shape: Sequence[int], like: View | None = Non
         whole(want) if have == want else Span(0, 0, (Loop(want, 0, 1),))
         for have, want in zip(x.shape, shape, strict=True)
     )
-    order = None if like is None else like.by_stride()
     return _moved(call, [Part(x, spans)], shape, x, order=order)
 
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from norcim.frontend.call import Call
+from norcim.frontend.call import Call, Handler
 from norcim.frontend.ops_linear import affine
 from norcim.frontend.values import MovesBatch, Unsupported, Value, View, contiguous
 from norcim.frontend.windows import Window, window
@@ -82,6 +82,13 @@ def reduce_min(call: Call) -> Value:
     largest = _reduce(call, affine(call, call.real(0), -one, 0 * one), "maxpool")
     assert isinstance(largest, View)
     return affine(call, largest, -one, 0 * one)
+
+
+def reduced(call: Call, x: View, reduction: Handler) -> Value:
+    """Another activation reduced over the axes that the node names."""
+    result = reduction(replace(call, values=(x, *call.values[1:])))
+    assert not isinstance(result, tuple)
+    return result
 
 
 def reduce_sum(call: Call) -> Value:

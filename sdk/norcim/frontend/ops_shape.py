@@ -154,8 +154,15 @@ def shape_of(call: Call) -> Value:
 
 
 def identity(call: Call) -> Value:
-    """Identity, and Dropout, which does nothing at inference."""
+    """Identity."""
     return call.value(0)
+
+
+def dropout(call: Call) -> tuple[Value, ...]:
+    """Dropout, which does nothing at inference; the mask is not there."""
+    if any(call.node.outputs[1:]):
+        raise Unsupported("its mask", "export the model in evaluation mode")
+    return (call.value(0),)
 
 
 def cast(call: Call) -> Value:

@@ -7,10 +7,13 @@ from types import MappingProxyType
 
 from norcim.frontend import ops_deconv as deconv
 from norcim.frontend import ops_elementwise as elementwise
+from norcim.frontend import ops_integer as integer
 from norcim.frontend import ops_linear as linear
 from norcim.frontend import ops_move as move
+from norcim.frontend import ops_norm as norm
 from norcim.frontend import ops_pad as pads
 from norcim.frontend import ops_pool as pool
+from norcim.frontend import ops_products as products
 from norcim.frontend import ops_quant as quant
 from norcim.frontend import ops_recurrent as recurrent
 from norcim.frontend import ops_resize as resize
@@ -36,12 +39,14 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "Concat": move.concat,
         "Conv": linear.conv,
         "ConvTranspose": deconv.conv_transpose,
+        "ConvInteger": integer.conv_integer,
         "Cos": elementwise.table_handler("cos"),
         "Cosh": elementwise.table_handler("cosh"),
         "DepthToSpace": move.depth_to_space,
         "DequantizeLinear": quant.dequantize_linear,
         "Div": elementwise.div,
-        "Dropout": shape.identity,
+        "Dropout": shape.dropout,
+        "DynamicQuantizeLinear": integer.dynamic_quantize_linear,
         "Elu": elementwise.table_handler("elu", alpha=1.0),
         "Erf": elementwise.table_handler("erf"),
         "Exp": elementwise.table_handler("exp"),
@@ -54,13 +59,19 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "Gemm": linear.gemm,
         "GlobalAveragePool": pool.global_average_pool,
         "GlobalMaxPool": pool.global_max_pool,
+        "GroupNormalization": norm.group_normalization,
         "HardSigmoid": elementwise.table_handler("hard_sigmoid", alpha=0.2, beta=0.5),
         "HardSwish": elementwise.table_handler("hard_swish"),
         "Identity": shape.identity,
+        "InstanceNormalization": norm.instance_normalization,
         "LSTM": recurrent.lstm,
+        "LayerNormalization": norm.layer_normalization,
         "LeakyRelu": elementwise.table_handler("leaky_relu", alpha=0.01),
         "Log": elementwise.table_handler("log"),
-        "MatMul": linear.matmul,
+        "LogSoftmax": norm.log_softmax,
+        "LpNormalization": norm.lp_normalization,
+        "MatMul": products.matmul,
+        "MatMulInteger": integer.matmul_integer,
         "Max": elementwise.maximum,
         "MaxPool": pool.max_pool,
         "Mean": elementwise.mean,
@@ -71,13 +82,21 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "PRelu": elementwise.prelu,
         "Pad": pads.pad,
         "Pow": elementwise.power,
+        "QLinearConv": integer.qlinear_conv,
+        "QLinearMatMul": integer.qlinear_matmul,
         "QuantizeLinear": quant.quantize_linear,
+        "RMSNormalization": norm.rms_normalization,
         "RNN": recurrent.rnn,
         "Reciprocal": elementwise.table_handler("reciprocal"),
+        "ReduceL1": norm.reduce_l1,
+        "ReduceL2": norm.reduce_l2,
+        "ReduceLogSum": norm.reduce_log_sum,
+        "ReduceLogSumExp": norm.reduce_log_sum_exp,
         "ReduceMax": pool.reduce_max,
         "ReduceMean": pool.reduce_mean,
         "ReduceMin": pool.reduce_min,
         "ReduceSum": pool.reduce_sum,
+        "ReduceSumSquare": norm.reduce_sum_square,
         "Relu": elementwise.relu,
         "Reshape": shape.reshape,
         "Resize": resize.resize,
@@ -126,30 +145,20 @@ KEEPS_CODES = frozenset(
 
 WORKAROUNDS: Mapping[str, str] = MappingProxyType(
     {
-        "ConvTranspose": "replace it by Resize outside the model and a Conv",
-        "Concat": "add the branches instead, or split the model there",
-        "Erf": "replace GELU by ReLU or HardSwish and fine-tune",
-        "Gather": "select on the host before the model",
-        "Gelu": "replace it by ReLU or HardSwish and fine-tune",
-        "GRU": "unroll it into MatMul, Sigmoid and Tanh steps, or use a convolutional model",
+        "ArgMax": "take the largest on the host; `norcim run` and `eval` do",
+        "BitShift": "compute it on the host",
+        "Einsum": "write it as MatMul and Transpose",
+        "GatherElements": "select on the host before the model",
+        "GatherND": "select on the host before the model",
         "If": "export with torch.jit.trace, or fold the condition with onnxsim",
-        "InstanceNormalization": "train with BatchNormalization, which folds into the weights",
-        "LayerNormalization": "train with BatchNormalization, which folds into the weights",
-        "Log": "compute features on the host, or with norcim's own audio front end",
         "Loop": "unroll it at export",
-        "LSTM": "unroll it into MatMul, Sigmoid and Tanh steps, or use a convolutional model",
-        "MatMul": "one side must be a constant; attention does not run on this chip",
-        "Pow": "compute features on the host, or with norcim's own audio front end",
-        "QLinearConv": "export in QDQ format (QuantFormat.QDQ) instead of QOperator",
-        "QLinearMatMul": "export in QDQ format (QuantFormat.QDQ) instead of QOperator",
-        "ConvInteger": "export in QDQ format with static quantisation",
-        "MatMulInteger": "export in QDQ format with static quantisation",
-        "DynamicQuantizeLinear": "quantise statically, with calibration data",
+        "NonMaxSuppression": "cut the model before it, and select boxes on the host",
+        "NonZero": "compute it on the host",
         "Quant": "convert QONNX to QDQ (qonnx.transformation.qcdq), or export with Brevitas' QCDQ",
-        "Resize": "resize on the host before the model",
         "Scale": "fold the vendor's Scale into weights, or start from the float model",
-        "Slice": "slice on the host before the model",
-        "Split": "split the weights of the layer before it instead",
+        "Scan": "unroll it at export",
+        "TopK": "select on the host after the model",
+        "Where": "mask by adding a large negative constant, or by a product",
     }
 )
 """What to do about an operation that is not supported."""
