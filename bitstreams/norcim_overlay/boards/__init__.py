@@ -1,0 +1,1 @@
+"""FPGA boards: pins, clock and reset around the SoC, and the way to a bitstream."""
