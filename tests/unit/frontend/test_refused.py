@@ -128,7 +128,6 @@ def test_unsupported_variants_are_reported_together(imported):
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        (make_node("MatMul", ["x", "x"], ["y"]), "two activations"),
         (make_node("Reshape", ["x", "mix"], ["y"]), "per sample"),
         (make_node("Flatten", ["x"], ["y"], axis=2), "flattens the batch"),
         (make_node("ReduceMean", ["x"], ["y"], axes=[0]), "reduces over the batch"),
