@@ -43,6 +43,7 @@ class _Tensor:
 @dataclass
 class _Builder:
     rng: np.random.Generator
+    widths: tuple[int, ...] = ()
     end: int = 0
     program: list[Descriptor] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
@@ -63,9 +64,12 @@ class _Builder:
         return found
 
 
-def random_program(seed: int) -> tuple[ImageContent, list[Bytes]]:
-    """A program of 2 to 6 steps and a batch of input bytes."""
-    b = _Builder(np.random.default_rng(seed))
+def random_program(seed: int, widths: tuple[int, ...] = ()) -> tuple[ImageContent, list[Bytes]]:
+    """A program of 2 to 6 steps and a batch of input bytes.
+
+    widths  columns of MVM tiles to choose from; 1 to 9 if there are none
+    """
+    b = _Builder(np.random.default_rng(seed), widths)
     first = b.tensor(1 + b.below(9), 1 + b.below(7), 1 + b.below(6), b.below(2))
     x = first
     for _ in range(2 + b.below(5)):
@@ -140,7 +144,7 @@ def _mvm(b: _Builder, x: _Tensor) -> _Tensor:
         Encoding.DIRECT, Encoding.PN, Encoding.OFFSET if x.signed else Encoding.DIRECT
     )
     depthwise = b.below(3) == 0
-    out_c = x.c if depthwise else 1 + b.below(9)
+    out_c = x.c if depthwise else _out_channels(b)
     y = b.tensor(out_h, out_w, out_c, b.below(2))
     d = replace(
         _base(b, Opcode.MVM, x, y), **fields, rule=rule, stage=stage, encoding=encoding,
@@ -159,11 +163,17 @@ def _mvm(b: _Builder, x: _Tensor) -> _Tensor:
     return y
 
 
+def _out_channels(b: _Builder) -> int:
+    return int(b.pick(*b.widths)) + b.pick(0, *b.widths) if b.widths else 1 + b.below(9)
+
+
 def _dense(b: _Builder, d: Descriptor, x: _Tensor, out_c: int, taps: int) -> None:
     """Column groups of random width, each cut into random row tiles."""
     first_c = 0
     while first_c < out_c:
         n_cols = 1 + b.below(out_c - first_c)
+        if b.widths:
+            n_cols = min(b.pick(*b.widths), out_c - first_c)
         k = 0
         while k < taps * x.c:
             n_rows = 1 + b.below(taps * x.c - k)
@@ -182,6 +192,8 @@ def _block_diagonal(b: _Builder, d: Descriptor, x: _Tensor, taps: int) -> None:
     channel = 0
     while channel < x.c:
         count = 1 + b.below(x.c - channel)
+        if b.widths:
+            count = min(b.pick(*b.widths), x.c - channel)
         tile = Tile(
             first=1, last=1, n_rows=taps * count, n_cols=count, in_c_first=channel,
             in_c_count=count, out_c_first=channel,

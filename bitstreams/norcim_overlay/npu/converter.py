@@ -1,6 +1,6 @@
 """The converter stage: one column sum to one code a cycle."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from norcim.spec.program import Rule
@@ -22,7 +22,7 @@ class Converter(Component):
     Source: docs/reference/arithmetic.md, Converter. `norcim.arith.convert` is the law.
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     acc: In(signed(SUM_BITS))
     rule: In(4)
@@ -52,19 +52,19 @@ class Converter(Component):
         gain = delay(m, Mux(lossless, 0, self.gain), 1)
         m.d.sync += shifted.eq(scaled >> gain)
 
-        # Stage 3: WTM2101 rounds a second time; clamp.
+        # Stage 3: WTM2101 rounds a second time.
         value = Signal(signed(SUM_BITS + 3))
         quarters = Mux(delay(m, self.acc < 0, 2), -shifted, shifted)
-        m.d.comb += value.eq(Mux(delay(m, double, 2), (quarters + 2) >> 2, shifted))
-        self._clamp(m, value, delay(m, double, 2), delay(m, lossless, 2))
+        m.d.sync += value.eq(Mux(delay(m, double, 2), (quarters + 2) >> 2, shifted))
+        self._clamp(m, value, delay(m, double, 2), delay(m, lossless, 3))
         return m
 
     def _clamp(self, m: Module, value: Signal, double: Signal, lossless: Signal) -> None:
-        hi = Signal(16)
+        """Stage 4; the limits are there with the value."""
+        hi, lo = Signal(16), Signal(signed(17))
         bits = delay(m, self.bits, 2)
-        m.d.comb += hi.eq(Mux(double, 127, ((Const(1, 17) << bits) >> 1) - 1))
-        lo = Signal(signed(17))
-        m.d.comb += lo.eq(-hi - 1)
+        m.d.sync += hi.eq(Mux(double, 127, ((Const(1, 17) << bits) >> 1) - 1))
+        m.d.comb += lo.eq(~Cat(hi, Const(0, 1)))
         over, under = Signal(), Signal()
         m.d.comb += [over.eq((value > hi) & ~lossless), under.eq((value < lo) & ~lossless)]
         m.d.sync += [

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
 
 from norcim_overlay.npu.converter import GAIN_BITS, Converter
-from norcim_overlay.npu.mac_lanes import ACC_BITS
-from norcim_overlay.npu.pipeline import delay, delay_valid
+from norcim_overlay.npu.mac_lanes import ACC_BITS, SLOT_LEVELS
+from norcim_overlay.npu.pipeline import delay, delay_valid, distributed_memory
 from norcim_overlay.npu.requantise import CODE_BITS, SHIFT_BITS, Requantise
 from norcim_overlay.npu.table import Table
 
@@ -16,13 +16,15 @@ class Tag(data.Struct):
     """What becomes of a vector of sums.
 
     addr         where the first code is stored
-    n_lanes      how many lanes are valid
+    n_lanes      how many lanes are valid, of the first slot
+    slots        log2 of the slots whose sums are added
     gain, align  of the tile
     first, last  tile of its column group: clears the partial sums; stores
     """
 
     addr: 32
     n_lanes: 8
+    slots: range(SLOT_LEVELS + 1)
     gain: GAIN_BITS
     align: 5
     first: 1
@@ -50,7 +52,7 @@ class _Step:
         self._drain = drain
 
     def later(self, m: Module, n_cycles: int) -> "_Step":
-        """The same step `n_cycles` on, without its sums."""
+        """The same step `n_cycles` on, with sums of its own."""
         step = _Step(self._drain)
         step.valid = delay_valid(m, self.valid, n_cycles)
         for name in ("index", "count", "addr", "tag"):
@@ -61,8 +63,8 @@ class _Step:
 class Drain(Component):
     """Takes the sums of all lanes at once and works them off `n_ports` lanes a cycle.
 
-    load, sums, tag    a vector of sums; only while `n_left` allows it
-    n_left             cycles until the next vector can be loaded
+    load, sums, tag    a vector of sums; the next may follow after as many cycles as the tag's
+                       lanes need, `n_ports` a cycle
     busy               something is still on its way to the memory
     rule, bits, zero_point, lo, hi, use_table   of the descriptor, steady
     use_columns, shared   parameters from the column store, or the same for all lanes
@@ -80,7 +82,6 @@ class Drain(Component):
                 "load": In(1),
                 "sums": In(data.ArrayLayout(signed(ACC_BITS), n_lanes)),
                 "tag": In(Tag),
-                "n_left": Out(range(self.n_steps + 1)),
                 "busy": Out(1),
                 "rule": In(4),
                 "bits": In(5),
@@ -107,18 +108,21 @@ class Drain(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step = _Step(self)
-        waiting = self._shift_out(m, step)
+        wide = _Step(self)
+        waiting, shadow = self._shift_out(m, wide)
+        step = wide.later(m, 1)
+        for port, total in enumerate(step.sums):
+            m.d.sync += total.eq(self._add_slots(wide.tag.slots, shadow, port))
         totals, after = self._convert(m, step)
         codes, stored = self._finish(m, totals, after)
         self._store(m, codes, stored)
-        on_the_way = Signal(Converter.LATENCY + 2 + Requantise.LATENCY + Table.LATENCY + 2)
+        on_the_way = Signal(Converter.LATENCY + 3 + Requantise.LATENCY + Table.LATENCY + 2)
         m.d.sync += on_the_way.eq(Cat(waiting, on_the_way[:-1]))
         m.d.comb += self.busy.eq(waiting | on_the_way.any())
         return m
 
-    def _shift_out(self, m: Module, step: _Step) -> Signal:
-        """Lanes leave the shadow register, `n_ports` a cycle."""
+    def _shift_out(self, m: Module, step: _Step) -> tuple[Signal, Signal]:
+        """Lanes leave the shadow register, `n_ports` a cycle: whether they do, and the register."""
         shadow = Signal(ACC_BITS * self.n_lanes)
         tag = Signal(Tag)
         index = Signal(range(self.n_steps + 1))
@@ -132,14 +136,12 @@ class Drain(Component):
             step.count.eq(Mux(lanes_left < self.n_ports, lanes_left, self.n_ports)),
             step.tag.eq(tag),
             step.addr.eq(tag.addr + index * self.n_ports),
-            Cat(*step.sums).eq(shadow[:width]),
         ]
         with m.If(waiting):
             m.d.sync += [
                 shadow.eq(shadow >> width),
                 index.eq(index + 1),
                 lanes_left.eq(lanes_left - step.count),
-                self.n_left.eq(self.n_left - 1),
             ]
         with m.If(self.load):
             m.d.sync += [
@@ -147,9 +149,20 @@ class Drain(Component):
                 tag.eq(self.tag),
                 index.eq(0),
                 lanes_left.eq(self.tag.n_lanes),
-                self.n_left.eq((self.tag.n_lanes + self.n_ports - 1) // self.n_ports),
             ]
-        return waiting
+        return waiting, shadow
+
+    def _add_slots(self, slots: Signal, shadow: Signal, port: int) -> object:
+        """Lane `port` of the first slot and those in its place in the other slots, added up."""
+        terms = []
+        for step in range(self.n_steps):
+            lane = shadow.word_select(step * self.n_ports + port, ACC_BITS).as_signed()
+            # Slots begin at every n_steps / 2^slots steps.
+            level = exact_log2(self.n_steps) - exact_log2(step & -step) if step else 0
+            terms.append(Mux(slots >= level, lane, 0))
+        while len(terms) > 1:
+            terms = [terms[i] + terms[i + 1] for i in range(0, len(terms), 2)]
+        return terms[0]
 
     def _convert(self, m: Module, step: _Step) -> tuple[list[Signal], _Step]:
         """Converter, alignment and partial sums."""
@@ -176,7 +189,7 @@ class Drain(Component):
         return totals, at_sum.later(m, 1)
 
     def _partial_sum(self, m: Module, port: int, aligned: Signal, at: _Step) -> Signal:
-        memory = Memory(shape=ACC_BITS, depth=self.n_steps, init=[])
+        memory = distributed_memory(ACC_BITS, self.n_steps)
         m.submodules[f"partial_{port}"] = memory
         read, write = memory.read_port(domain="comb"), memory.write_port()
         total = Signal(signed(ACC_BITS), name=f"total_{port}")
@@ -213,7 +226,7 @@ class Drain(Component):
         return codes, at.later(m, Requantise.LATENCY)
 
     def _column(self, m: Module, port: int, index: Signal) -> Signal:
-        memory = Memory(shape=Parameters, depth=self.n_steps, init=[])
+        memory = distributed_memory(Parameters, self.n_steps)
         m.submodules[f"column_{port}"] = memory
         read, write = memory.read_port(domain="comb"), memory.write_port()
         m.d.comb += [

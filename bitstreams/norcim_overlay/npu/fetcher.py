@@ -24,12 +24,16 @@ def record_port() -> Signature:
 class Fetcher(Component):
     """Reads `count` words from `address` on, one a cycle where the memory can.
 
-    start    begin; ignored words of an earlier, unfinished fetch must not arrive any more
+    start    begin; not while `busy`
+    cancel   ask for no further words
+    busy     words are still to come
     word     strobe: `data` is word number `index`
     done     strobe with the last word
     """
 
     start: In(1)
+    cancel: In(1)
+    busy: Out(1)
     address: In(32)
     count: In(9)
     word: Out(1)
@@ -47,7 +51,8 @@ class Fetcher(Component):
         m.d.comb += [
             self.memory.addr.eq(addr),
             self.memory.request.eq(asked != count),
-            self.word.eq(self.memory.valid & (got != count)),
+            self.word.eq(self.memory.valid & self.busy),
+            self.busy.eq(got != count),
             self.index.eq(got),
             self.data.eq(self.memory.data),
             self.done.eq(self.word & (got + 1 == count)),
@@ -56,6 +61,8 @@ class Fetcher(Component):
             m.d.sync += [asked.eq(asked + 1), addr.eq(addr + 1)]
         with m.If(self.word):
             m.d.sync += got.eq(got + 1)
+        with m.If(self.cancel):
+            m.d.sync += count.eq(asked + (self.memory.request & self.memory.ready))
         with m.If(self.start):
             m.d.sync += [addr.eq(self.address), asked.eq(0), got.eq(0), count.eq(self.count)]
         return m

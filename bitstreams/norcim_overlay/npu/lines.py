@@ -3,20 +3,26 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
+from norcim_overlay.npu.mac_lanes import MOST_SLOTS, SLOT_LEVELS
+
 
 class Lines(Component):
     """What the next line of a position is; a line is one cycle of all lanes.
 
     n_rows, repeats, n_bias_rows   of the tile
+    slots         log2 of how many wordlines a line may take: of one tap, of one pass
+    window_left   inputs of this tap from where the window stands
     split         PN encoding: positive wordlines, then negative ones
     is_mvm        lines are wordlines; else taps of a window, or two operands
     is_binary     lines are the two operands
     window_last   the window stands at its last tap
-    weight_first, weight_step      address of the first line's weights, and bytes to the next
+    weight_first, weight_step      address of the first line's weights, and bytes of a wordline
     begin         next position
     step          a line has been issued
     first, final  the position's first and last line
     bias, negative, operand        what drives the line
+    count         how many wordlines the line takes
+    line_bytes    and how many bytes they have: those that share a line fill the lanes
     is_copy       a further copy of wordlines, or a bias row: not counted as work
     weight_addr   of the line
     restart, advance               to the window, in a cycle with `step`
@@ -29,6 +35,8 @@ class Lines(Component):
     is_mvm: In(1)
     is_binary: In(1)
     window_last: In(1)
+    slots: In(range(SLOT_LEVELS + 1))
+    window_left: In(16)
     weight_first: In(32)
     weight_step: In(32)
     begin: In(1)
@@ -38,55 +46,67 @@ class Lines(Component):
     bias: Out(1)
     negative: Out(1)
     operand: Out(1)
+    count: Out(range(MOST_SLOTS + 1))
+    line_bytes: Out(17)
     is_copy: Out(1)
     weight_addr: Out(32)
     restart: Out(1)
     advance: Out(1)
 
+    def __init__(self, n_lanes: int) -> None:
+        self.n_lanes = n_lanes
+        super().__init__()
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, repeat, bias_row = Signal(16), Signal(8), Signal(8)
+        left, repeat = Signal(16), Signal(8)  # wordlines of this pass, passes before it
         pass_ends, half_left = Signal(), Signal()
+        most = Signal(range(MOST_SLOTS + 1))
+        in_tap = Mux(self.window_left < most, self.window_left, most)
+        available = Mux(self.bias, most, in_tap)
         m.d.comb += [
-            pass_ends.eq(row + 1 == self.n_rows),
+            most.eq(1 << self.slots),
+            self.count.eq(Mux(left < available, left, available)),
+            pass_ends.eq(left == self.count),
             half_left.eq(self.split & ~self.negative),
             self.is_copy.eq(self.negative | (repeat != 0) | self.bias),
+            self.line_bytes.eq(
+                Mux(self.slots == 0, self.weight_step, (self.count * self.n_lanes) >> self.slots)
+            ),
         ]
-        self._final(m, pass_ends & ~half_left & (repeat == self.repeats), bias_row)
+        self._final(m, pass_ends, ~half_left & (repeat == self.repeats))
         m.d.comb += [
             self.restart.eq(self.step & self.is_mvm & ~self.bias & pass_ends),
             self.advance.eq(self.step & ~self.restart & ~self.bias & ~self.is_binary),
         ]
         with m.If(self.begin):
-            m.d.sync += [row.eq(0), repeat.eq(0), bias_row.eq(0), self.first.eq(1)]
+            m.d.sync += [left.eq(self.n_rows), repeat.eq(0), self.first.eq(1)]
             m.d.sync += [self.bias.eq(0), self.negative.eq(0), self.operand.eq(0)]
             m.d.sync += self.weight_addr.eq(self.weight_first)
         with m.Elif(self.step):
             m.d.sync += [self.first.eq(0), self.operand.eq(1)]
-            m.d.sync += self.weight_addr.eq(self.weight_addr + self.weight_step)
-            m.d.sync += row.eq(Mux(pass_ends, 0, row + 1))
-            self._next_pass(m, pass_ends, half_left, repeat, bias_row)
+            m.d.sync += self.weight_addr.eq(self.weight_addr + self.line_bytes)
+            m.d.sync += left.eq(Mux(pass_ends, self.n_rows, left - self.count))
+            self._next_pass(m, pass_ends, half_left, repeat, left)
         return m
 
-    def _final(self, m: Module, inputs_end: Signal, bias_row: Signal) -> None:
+    def _final(self, m: Module, pass_ends: Signal, last_pass: Signal) -> None:
         with m.If(self.bias):
-            m.d.comb += self.final.eq(bias_row + 1 == self.n_bias_rows)
+            m.d.comb += self.final.eq(pass_ends)
         with m.Elif(self.is_mvm):
-            m.d.comb += self.final.eq(inputs_end & (self.n_bias_rows == 0))
+            m.d.comb += self.final.eq(pass_ends & last_pass & (self.n_bias_rows == 0))
         with m.Elif(self.is_binary):
             m.d.comb += self.final.eq(self.operand)
         with m.Else():
             m.d.comb += self.final.eq(self.window_last)
 
     def _next_pass(
-        self, m: Module, pass_ends: Signal, half_left: Signal, repeat: Signal, bias_row: Signal
+        self, m: Module, pass_ends: Signal, half_left: Signal, repeat: Signal, left: Signal
     ) -> None:
-        with m.If(self.bias):
-            m.d.sync += bias_row.eq(bias_row + 1)
-        with m.Elif(self.is_mvm & pass_ends):
+        with m.If(self.is_mvm & pass_ends & ~self.bias):
             with m.If(half_left):
                 m.d.sync += self.negative.eq(1)
             with m.Elif(repeat != self.repeats):
                 m.d.sync += [repeat.eq(repeat + 1), self.negative.eq(0)]
             with m.Else():
-                m.d.sync += self.bias.eq(1)
+                m.d.sync += [self.bias.eq(1), left.eq(self.n_bias_rows)]

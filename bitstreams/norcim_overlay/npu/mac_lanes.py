@@ -11,6 +11,8 @@ from norcim_overlay.npu.pipeline import delay, delay_valid
 
 ACC_BITS = 32
 FACTOR_BITS = 17
+MOST_SLOTS = 8
+SLOT_LEVELS = 3  # log2 of it
 
 
 class Factor(IntEnum):
@@ -32,6 +34,9 @@ class Line(data.Struct):
     zero_point   taken off each code (vector operations, PN)
     constant     the factor CONSTANT
     hold         keep the inputs as factor HELD of the next line, add nothing
+    slots        log2 of the wordlines that drive the lanes side by side (MVM): with 2^s slots
+                 of n_lanes >> s lanes, lanes of slot i take code i
+    count        how many slots are driven; the others add nothing
     """
 
     first: 1
@@ -43,32 +48,36 @@ class Line(data.Struct):
     zero_point: signed(9)
     constant: 16
     hold: 1
+    slots: range(SLOT_LEVELS + 1)
+    count: range(MOST_SLOTS + 1)
 
 
 class MacLanes(Component):
-    """`n_lanes` columns or channels side by side.
+    """`n_lanes` columns side by side, or as many channels as there are vector lanes.
 
     valid, line      a line of work, with the bytes it works on:
-    codes, weights   one byte a lane each; with `broadcast` all lanes take the first code
+    codes            a byte for each vector lane; with `broadcast` lanes take that of their slot
+    weights          a byte for each lane
     encoding         norcim.spec.program.Encoding, for broadcast codes
     pad_code         the byte that positions outside the input read as
     zero_outside     positions outside the input add nothing instead (average pool)
-    broadcast        one wordline drives all lanes (MVM)
+    broadcast        a wordline drives all lanes of a slot (MVM)
     factor           Factor
     maximum          keep the largest code inside the input instead of a sum (max pool)
     done, sums       `LATENCY` cycles after a line with `last`: the sums, for one cycle
+    Lanes behind the vector lanes do nothing but MVM.
     """
 
     LATENCY = 2
     LOWEST = -32768
 
-    def __init__(self, n_lanes: int) -> None:
-        self.n_lanes = n_lanes
+    def __init__(self, n_lanes: int, n_vector_lanes: int) -> None:
+        self.n_lanes, self.n_vector_lanes = n_lanes, n_vector_lanes
         super().__init__(
             {
                 "valid": In(1),
                 "line": In(Line),
-                "codes": In(data.ArrayLayout(8, n_lanes)),
+                "codes": In(data.ArrayLayout(8, n_vector_lanes)),
                 "weights": In(data.ArrayLayout(8, n_lanes)),
                 "encoding": In(4),
                 "pad_code": In(8),
@@ -83,12 +92,14 @@ class MacLanes(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        drive = self._wordline(m)
+        drives = self._drives(m)
         valid = [self.valid, delay_valid(m, self.valid, 1), delay_valid(m, self.valid, 2)]
         lines = [self.line, delay(m, self.line, 1), delay(m, self.line, 2)]
         m.d.comb += self.done.eq(valid[2] & lines[2].last)
         for lane in range(self.n_lanes):
-            self._lane(m, lane, drive, valid, lines)
+            drive = drives[lane * len(drives) // self.n_lanes]
+            product, code = self._product(m, lane, drive, valid[1] & lines[1].hold)
+            self._sum(m, lane, product, code, valid[2], lines[2])
         return m
 
     def _code(self, m: Module, lane: int, name: str) -> Signal:
@@ -101,46 +112,73 @@ class MacLanes(Component):
         ]
         return code
 
-    def _wordline(self, m: Module) -> Signal:
-        m.submodules.encoder = encoder = Encoder()
-        first = self._code(m, 0, "wordline")
+    def _drives(self, m: Module) -> list[Signal]:
+        """What drives the lanes: for each of the narrowest slots, the wordline of its slot."""
+        wordlines = [self._wordline(m, slot) for slot in range(most_slots(self.n_vector_lanes))]
+        n_groups = min(MOST_SLOTS, self.n_lanes)
+        drives = []
+        for group in range(n_groups):
+            drive = Signal(signed(DRIVE_BITS), name=f"drive_{group}")
+            with m.Switch(self.line.slots):
+                for level in range(len(wordlines).bit_length()):
+                    with m.Case(level):
+                        m.d.comb += drive.eq(wordlines[(group << level) // n_groups])
+            drives.append(drive)
+        return drives
+
+    def _wordline(self, m: Module, slot: int) -> Signal:
+        encoder = Encoder()
+        m.submodules[f"encoder_{slot}"] = encoder
+        driven = Signal(signed(DRIVE_BITS), name=f"driven_{slot}")
         m.d.comb += [
-            encoder.code.eq(first),
+            encoder.code.eq(self._code(m, slot, f"wordline_{slot}")),
             encoder.encoding.eq(self.encoding),
             encoder.zero_point.eq(self.line.zero_point),
             encoder.negative.eq(self.line.negative),
             encoder.bias.eq(self.line.bias),
+            driven.eq(Mux(slot < self.line.count, encoder.drive, 0)),
         ]
-        return encoder.drive
+        return driven
 
-    def _lane(
-        self, m: Module, lane: int, drive: Signal, valid: list[Signal], lines: list[Line]
-    ) -> None:
+    def _product(self, m: Module, lane: int, drive: Signal, hold: Signal) -> tuple[Signal, Signal]:
+        """Input times factor, and the input, both two cycles later."""
         x = Signal(signed(DRIVE_BITS), name=f"x_{lane}")
         weight = Signal(signed(FACTOR_BITS), name=f"factor_{lane}")
-        held = Signal(signed(DRIVE_BITS), name=f"held_{lane}")
+        product = Signal(signed(DRIVE_BITS + FACTOR_BITS), name=f"product_{lane}")
+        code_later = delay(m, x, 1)
+        m.d.sync += weight.eq(self.weights[lane].as_signed())
+        if lane >= self.n_vector_lanes:
+            m.d.sync += [x.eq(drive), product.eq(x * weight[:8].as_signed())]
+            return product, code_later
         code = self._code(m, lane, str(lane))
         nothing = self.zero_outside & ~self.line.inside
         centred = Mux(nothing, 0, code - self.line.zero_point)
         m.d.sync += x.eq(Mux(self.broadcast, drive, centred))
-        with m.Switch(self.factor):
-            with m.Case(Factor.CONSTANT):
-                m.d.sync += weight.eq(self.line.constant)
-            with m.Default():
-                m.d.sync += weight.eq(self.weights[lane].as_signed())
-        with m.If(valid[1] & lines[1].hold):
+        with m.If(self.factor == Factor.CONSTANT):
+            m.d.sync += weight.eq(self.line.constant)
+        held = Signal(signed(DRIVE_BITS), name=f"held_{lane}")
+        with m.If(hold):
             m.d.sync += held.eq(x)
+        m.d.sync += product.eq(x * Mux(self.factor == Factor.HELD, held, weight))
+        return product, code_later
 
-        product = Signal(signed(DRIVE_BITS + FACTOR_BITS), name=f"product_{lane}")
-        code_later = delay(m, x, 1)
-        factor = Mux(self.factor == Factor.HELD, held, weight)
-        m.d.sync += product.eq(x * factor)
-
+    def _sum(
+        self, m: Module, lane: int, product: Signal, code: Signal, valid: Signal, line: Line
+    ) -> None:
         acc = Signal(signed(ACC_BITS), name=f"acc_{lane}")
         base = Signal(signed(ACC_BITS), name=f"base_{lane}")
-        line = lines[2]
-        m.d.comb += base.eq(Mux(line.first, Mux(self.maximum, self.LOWEST, 0), acc))
-        largest = Mux(line.inside & (code_later > base), code_later, base)
-        m.d.comb += self.sums[lane].eq(Mux(self.maximum, largest, base + product))
-        with m.If(valid[2] & ~line.hold):
+        total = base + product
+        if lane < self.n_vector_lanes:
+            m.d.comb += base.eq(Mux(line.first, Mux(self.maximum, self.LOWEST, 0), acc))
+            largest = Mux(line.inside & (code > base), code, base)
+            total = Mux(self.maximum, largest, total)
+        else:
+            m.d.comb += base.eq(Mux(line.first, 0, acc))
+        m.d.comb += self.sums[lane].eq(total)
+        with m.If(valid & ~line.hold):
             m.d.sync += acc.eq(self.sums[lane])
+
+
+def most_slots(n_vector_lanes: int) -> int:
+    """Wordlines that an MVM can take in a cycle: a code of each is read."""
+    return min(MOST_SLOTS, n_vector_lanes)

@@ -30,14 +30,16 @@ class Store(IntEnum):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Lanes and memory sizes, powers of two; records in words.
+    """Lanes and memory sizes; records in words.
 
-    n_lanes         columns that an MVM works on at once
-    n_vector_lanes  channels that the other operations work on at once: as many as lanes
+    n_lanes         columns that an MVM works on at once, a power of two
+    n_vector_lanes  channels that the other operations work on at once: a power of two from 4 to
+                    n_lanes, and the byte-banks of the activation memory
+    n_activation_bytes, n_weight_bytes   multiples of the banks, which are vector lanes or lanes
     """
 
     n_lanes: int = 8
-    n_vector_lanes: int = 8
+    n_vector_lanes: int = 4
     n_activation_bytes: int = 1 << 14
     n_weight_bytes: int = 1 << 16
     n_record_words: int = 1 << 14
@@ -57,8 +59,6 @@ class NpuMacro(Component):
     """
 
     def __init__(self, sizes: Sizes) -> None:
-        if sizes.n_vector_lanes != sizes.n_lanes:
-            raise ValueError(f"as many vector lanes as lanes, not {sizes.n_vector_lanes}")
         self.sizes = sizes
         n_ports = max(HOST_BYTES, drain_width(sizes.n_lanes))
         self.activations = VectorMemory(sizes.n_activation_bytes, sizes.n_vector_lanes, n_ports)
@@ -76,7 +76,7 @@ class NpuMacro(Component):
 
     def elaborate(self, platform: object) -> Module:
         m, sizes = Module(), self.sizes
-        m.submodules.npu = npu = Npu(sizes.n_lanes, sizes.n_descriptors)
+        m.submodules.npu = npu = Npu(sizes.n_lanes, sizes.n_vector_lanes, sizes.n_descriptors)
         for name in ("layout", "start", "first", "stop", "watchdog", "select", "clear"):
             m.d.comb += getattr(npu, name).eq(getattr(self, name))
         for name in ("status", "counts", "clearing"):

@@ -36,21 +36,22 @@ class Npu(Component):
     select, counts        counters of one descriptor, while nothing runs
     clear, clearing       zero all counters
     records               record memory: descriptors, tiles, columns, tables
-    read_addr, read_data  activation memory, `n_lanes` bytes at any address
+    read_addr, read_data  activation memory, `n_vector_lanes` bytes at any address
     store, store_addr, store_count, store_data   activation memory, `drain_width(n_lanes)` bytes
     weight_addr, weight_data   weight memory, `n_lanes` bytes at any address
     Both memories answer after `VectorMemory.LATENCY` cycles.
     """
 
-    def __init__(self, n_lanes: int, n_descriptors: int) -> None:
-        self.n_lanes, self.n_descriptors = n_lanes, n_descriptors
+    def __init__(self, n_lanes: int, n_vector_lanes: int, n_descriptors: int) -> None:
+        self.n_lanes, self.n_vector_lanes = n_lanes, n_vector_lanes
+        self.n_descriptors = n_descriptors
         n_ports = drain_width(n_lanes)
         super().__init__(
             {
                 "layout": In(Layout), "start": In(1), "first": In(16), "stop": In(1),
                 "watchdog": In(32), "status": Out(Status), "select": In(16), "counts": Out(Counts),
                 "clear": In(1), "clearing": Out(1), "records": Out(record_port()),
-                "read_addr": Out(32), "read_data": In(data.ArrayLayout(8, n_lanes)),
+                "read_addr": Out(32), "read_data": In(data.ArrayLayout(8, n_vector_lanes)),
                 "store": Out(1), "store_addr": Out(32), "store_count": Out(range(n_ports + 1)),
                 "store_data": Out(data.ArrayLayout(8, n_ports)),
                 "weight_addr": Out(32), "weight_data": In(data.ArrayLayout(8, n_lanes)),
@@ -59,8 +60,10 @@ class Npu(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sequencer = sequencer = Sequencer(self.n_lanes, ISSUE_LATENCY)
-        m.submodules.lanes = lanes = MacLanes(self.n_lanes)
+        m.submodules.sequencer = sequencer = Sequencer(
+            self.n_lanes, self.n_vector_lanes, ISSUE_LATENCY
+        )
+        m.submodules.lanes = lanes = MacLanes(self.n_lanes, self.n_vector_lanes)
         m.submodules.drain = drain = Drain(self.n_lanes, drain_width(self.n_lanes))
         m.submodules.counters = counters = Counters(self.n_descriptors)
         connect(m, sequencer.memory, flipped(self.records))
@@ -93,10 +96,8 @@ class Npu(Component):
         m.d.comb += [
             drain.load.eq(lanes.done),
             drain.sums.eq(lanes.sums),
-            drain.tag.eq(sequencer.tag),
-            sequencer.n_left.eq(drain.n_left),
+            drain.tag.eq(delay(m, sequencer.tag, ISSUE_LATENCY - 1)),
             sequencer.drain_busy.eq(drain.busy),
-            sequencer.loaded.eq(lanes.done),
             self.store.eq(drain.store & (sequencer.status.error == 0)),
             self.store_addr.eq(drain.store_addr),
             self.store_count.eq(drain.store_count),

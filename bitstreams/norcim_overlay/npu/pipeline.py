@@ -1,10 +1,11 @@
-"""Registers in a row."""
+"""Registers in a row, and small memories."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from amaranth.hdl import Module, Signal
+from amaranth.lib.memory import Memory
 
 
 def delay(m: Module, value: Any, n_cycles: int) -> Any:
@@ -23,3 +24,8 @@ def delay_valid(m: Module, valid: Any, n_cycles: int) -> Any:
         m.d.sync += later.eq(valid)
         valid = later
     return valid
+
+
+def distributed_memory(shape: Any, depth: int) -> Memory:
+    """A memory for reading without a clock, in the logic cells of an FPGA."""
+    return Memory(shape=shape, depth=depth, init=[], attrs={"ram_style": "distributed"})

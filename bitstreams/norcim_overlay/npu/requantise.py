@@ -24,7 +24,7 @@ class Requantise(Component):
     Source: docs/reference/arithmetic.md. `norcim.arith.requantise` is the law.
     """
 
-    LATENCY = 6
+    LATENCY = 7
 
     total: In(signed(32))
     bias: In(signed(32))
@@ -59,7 +59,7 @@ class Requantise(Component):
         m.d.sync += shifted.eq(rounded >> delay(m, shift, 1))
 
         offset = Signal(signed(PRODUCT_BITS + 1))
-        m.d.comb += offset.eq(shifted + self.zero_point)
+        m.d.sync += offset.eq(shifted + self.zero_point)
         clamped = Mux(offset > self.hi, self.hi, Mux(offset < self.lo, self.lo, offset))
         m.d.sync += self.code.eq(clamped)
         return m

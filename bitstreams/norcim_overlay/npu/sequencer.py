@@ -34,17 +34,18 @@ class Sequencer(SequencerWiring):
     status                   busy, done, firmware, error, descriptor
     memory                   the record memory
     issue, line, read_addr, weight_addr   a line of work, registered
-    tag                      what becomes of the sums that are loaded next
+    tag                      what becomes of its sums, if it is the last of a position
     mode                     for lanes and drain
     column_write, column_index, column, table_write, table_index, table_data   to the drain
-    n_left, drain_busy, loaded            from the drain
+    drain_busy               something is on its way through the drain
     begin, end, stall, n_macs, is_mvm     to the counters
 
     Parameter issue_latency: cycles from the decision to issue a line to the load of its sums.
     """
 
-    def __init__(self, n_lanes: int, issue_latency: int) -> None:
-        self.n_lanes, self.issue_latency = n_lanes, issue_latency
+    def __init__(self, n_lanes: int, n_vector_lanes: int, issue_latency: int) -> None:
+        self.n_lanes, self.n_vector_lanes = n_lanes, n_vector_lanes
+        self.issue_latency = issue_latency
         super().__init__(
             {
                 "layout": In(Layout), "start": In(1), "first": In(16), "stop": In(1),
@@ -54,7 +55,7 @@ class Sequencer(SequencerWiring):
                 "column_write": Out(1), "column_index": Out(range(n_lanes)),
                 "column": Out(Parameters), "table_write": Out(1),
                 "table_index": Out(range(TABLE_WORDS)), "table_data": Out(32),
-                "n_left": In(8), "drain_busy": In(1), "loaded": In(1),
+                "drain_busy": In(1),
                 "begin": Out(1), "end": Out(1), "stall": Out(1),
                 "n_macs": Out(range(n_lanes + 1)), "is_mvm": Out(1),
             }
@@ -172,7 +173,7 @@ class Sequencer(SequencerWiring):
 
     def _tile_states(self, m: Module) -> None:
         layout, t = self.layout, self.t
-        with self._state(m, "TILE_START"):
+        with self._state(m, "TILE_START"), m.If(~self.columns_come):
             self._fetch(m, layout.tiles + self.tile_index * TILE_WORDS, TILE_WORDS, "TILE")
             with m.If(self.tile_index >= layout.n_tiles):
                 self._fail(m, DeviceError.TILE_RANGE)
@@ -195,23 +196,21 @@ class Sequencer(SequencerWiring):
                     m.next = "GROUP"
 
     def _group_states(self, m: Module) -> None:
+        """The group's columns come while its first lines are issued."""
         d, op, layout = self.d, self.operation, self.layout
         first = Signal(32)
         in_layer = Mux(op.is_mvm, self.t.out_c_first, 0) + self.channel
         m.d.comb += first.eq(d.column_base + in_layer)
-        with self._state(m, "GROUP"), m.If(self.quiet):
+        with self._state(m, "GROUP"), m.If(self.quiet | ~self.mode.use_columns):
             m.d.comb += self.positions.start.eq(1)
             m.d.sync += self.new_group.eq(0)
             m.next = "ENTER"
             with m.If(self.mode.use_columns):
                 address = layout.columns + first * COLUMN_WORDS
-                self._fetch(m, address, self.n_active * COLUMN_WORDS, "COLUMNS")
+                self._fetch(m, address, self.n_active * COLUMN_WORDS, "ENTER")
+                m.d.sync += self.columns_come.eq(1)
                 with m.If(first + self.n_active > layout.n_columns):
                     self._fail(m, DeviceError.TILE_RANGE)
-        with self._state(m, "COLUMNS"):
-            m.d.comb += self.column_write.eq(self.fetcher.word & self.fetcher.index[0])
-            with m.If(self.fetcher.done):
-                m.next = "ENTER"
         with self._state(m, "ENTER"):
             m.d.comb += self.enter.eq(1)
             m.next = "ISSUE"
@@ -223,7 +222,7 @@ class Sequencer(SequencerWiring):
     def _next_group(self, m: Module) -> None:
         d, op = self.d, self.operation
         channel = Signal(18)
-        m.d.comb += channel.eq(self.channel + Mux(op.by_element, 1, self.n_lanes))
+        m.d.comb += channel.eq(self.channel + self.n_most)
         m.d.sync += [self.channel.eq(channel), self.new_group.eq(1)]
         with m.If(op.by_element):
             m.d.sync += self.in_offset.eq(self.in_offset + d.in_channel_stride)
@@ -247,16 +246,19 @@ class Sequencer(SequencerWiring):
     def _issue_state(self, m: Module) -> None:
         li, op = self.lines, self.operation
         missing = Signal(33)
-        m.d.comb += missing.eq(self.n_missing + ~self.window.inside)
+        m.d.sync += missing.eq(self.n_missing + ~self.window.inside)
+        uncounted = op.is_average & li.final & ~self.counted
         unknown = op.is_average & li.final & (missing != self.known_missing)
-        blocked = li.final & (self.pending | (self.n_left > self.issue_latency))
+        blocked = li.final & ((self.gap != 0) | self.columns_come)
+        stall = Signal()
+        m.d.sync += self.stall.eq(stall)
         with self._state(m, "ISSUE"):
-            with m.If(unknown):
-                m.d.comb += self.stall.eq(1)
+            m.d.comb += stall.eq(uncounted | unknown | blocked)
+            with m.If(uncounted):
+                m.d.sync += self.counted.eq(1)
+            with m.Elif(unknown):
                 self._fetch_average(m, missing)
-            with m.Elif(blocked):
-                m.d.comb += self.stall.eq(1)
-            with m.Else():
+            with m.Elif(~blocked):
                 m.d.comb += li.step.eq(1)
                 with m.If(li.final):
                     self._after_tile(m)
@@ -269,7 +271,7 @@ class Sequencer(SequencerWiring):
         place = self.d.column_base + missing
         with m.If(place >= self.layout.n_columns):
             self._fail(m, DeviceError.TILE_RANGE)
-        with m.Elif(~self.pending & ~self.drain_busy):
+        with m.Elif(self.quiet):
             m.d.sync += self.known_missing.eq(missing)
             self._fetch(m, self.layout.columns + place * COLUMN_WORDS, COLUMN_WORDS, "AVERAGE")
 
@@ -294,7 +296,9 @@ class Sequencer(SequencerWiring):
             m.d.comb += self.end.eq(1)
             m.d.sync += status.descriptor.eq(status.descriptor + 1)
             m.next = "FETCH"
-        with m.State("HALT"), m.If(~self.drain_busy & ~self.in_flight.any()):
-            m.d.comb += self.end.eq(1)
-            m.d.sync += [status.busy.eq(0), self.pending.eq(0)]
-            m.next = "IDLE"
+        with m.State("HALT"):
+            m.d.comb += self.fetcher.cancel.eq(1)
+            with m.If(self.quiet & ~self.fetcher.busy):
+                m.d.comb += self.end.eq(1)
+                m.d.sync += [status.busy.eq(0), self.columns_come.eq(0)]
+                m.next = "IDLE"

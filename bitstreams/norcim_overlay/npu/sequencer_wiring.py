@@ -20,6 +20,7 @@ from norcim.spec.program import (
 from norcim_overlay.npu.drain import Parameters
 from norcim_overlay.npu.fetcher import Fetcher
 from norcim_overlay.npu.lines import Lines
+from norcim_overlay.npu.mac_lanes import SLOT_LEVELS, most_slots
 from norcim_overlay.npu.operation import Operation
 from norcim_overlay.npu.positions import Positions
 from norcim_overlay.npu.records import RecordDecoder
@@ -34,6 +35,7 @@ class SequencerWiring(Component):
     """
 
     n_lanes: int
+    n_vector_lanes: int
     issue_latency: int
 
     # Parts and registers.
@@ -47,7 +49,7 @@ class SequencerWiring(Component):
         m.submodules.steps = self.steps = Steps()
         m.submodules.window = self.window = Window()
         m.submodules.positions = self.positions = Positions()
-        m.submodules.lines = self.lines = Lines()
+        m.submodules.lines = self.lines = Lines(self.n_lanes)
         connect(m, self.fetcher.memory, flipped(self.memory))
         self.d, self.t = self.descriptor.fields, self.tile.fields
 
@@ -61,8 +63,15 @@ class SequencerWiring(Component):
         self.out_addr, self.in2_addr = Signal(32), Signal(32)  # of the position
         self.n_missing, self.known_missing = Signal(32), Signal(33)
         self.average = Signal(Parameters)
-        self.pending, self.in_flight = Signal(), Signal(self.issue_latency + 2)
+        self.counted = Signal()  # how many positions of the window lie outside
+        self.columns_come = Signal()
+        self.gap = Signal(range(self.n_lanes + 1))  # cycles until sums may be handed over again
+        self.in_flight = Signal(self.issue_latency + 2)
+        self.slots = Signal(range(SLOT_LEVELS + 1))
+        self.n_most = Signal(range(self.n_lanes + 1))  # columns or channels at once
         self.n_active = Signal(range(self.n_lanes + 1))
+        self.n_weights = Signal(range(self.n_lanes + 1))  # bytes of the line that was issued
+        self.is_work = Signal()
         self.cycles = Signal(32)
         self.n_channels = Signal(17)
         self.fault = Signal(8)
@@ -86,6 +95,7 @@ class SequencerWiring(Component):
             w.k_first.eq(Mux(op.is_mvm, t.k_first, 0)),
             w.y.eq(self.positions.y), w.x.eq(self.positions.x), w.base.eq(self.positions.in_addr),
             w.restart.eq(self.lines.restart), w.advance.eq(self.lines.advance),
+            w.count.eq(Mux(op.is_mvm, self.lines.count, 1)),
         ]  # fmt: skip
         s = self.steps
         m.d.comb += [
@@ -114,8 +124,9 @@ class SequencerWiring(Component):
             self.n_channels.eq(Mux(op.is_mvm, self.t.n_cols, d.out_c)),
             n_left.eq(self.n_channels - self.channel),
         ]
-        most = Mux(op.by_element, 1, self.n_lanes)
-        m.d.sync += self.n_active.eq(Mux(n_left < most, n_left, most))
+        vector_lanes = Mux(op.by_element, 1, self.n_vector_lanes)
+        m.d.comb += self.n_most.eq(Mux(op.is_mvm, self.n_lanes, vector_lanes))
+        m.d.sync += self.n_active.eq(Mux(n_left < self.n_most, n_left, self.n_most))
 
     def _wire_lines(self, m: Module) -> None:
         li, d, t, op = self.lines, self.d, self.t, self.operation
@@ -124,13 +135,18 @@ class SequencerWiring(Component):
             li.n_rows.eq(t.n_rows), li.repeats.eq(t.repeats), li.n_bias_rows.eq(t.n_bias_rows),
             li.split.eq(d.encoding == Encoding.PN),
             li.is_mvm.eq(op.is_mvm), li.is_binary.eq(op.is_binary),
-            li.window_last.eq(self.window.is_last),
+            li.window_last.eq(self.window.is_last), li.window_left.eq(self.window.left),
+            li.slots.eq(self.slots),
             li.weight_first.eq(Mux(op.is_mvm, t.cells, depthwise) + self.channel),
             li.weight_step.eq(Mux(op.is_mvm, t.n_cols, d.in_c)),
         ]  # fmt: skip
+        m.d.sync += self.slots.eq(0)
+        for level in range(1, most_slots(self.n_vector_lanes).bit_length()):
+            with m.If(op.is_mvm & (t.n_cols == self.n_lanes >> level)):
+                m.d.sync += self.slots.eq(level)
         with m.If(self.enter):
             m.d.comb += li.begin.eq(1)
-            m.d.sync += [self.n_missing.eq(0), self.in_position.eq(0)]
+            m.d.sync += [self.n_missing.eq(0), self.counted.eq(0), self.in_position.eq(0)]
             with m.If(~self.in_position):
                 m.d.comb += [self.window.load.eq(1), self.positions.advance.eq(1)]
                 m.d.sync += self.out_addr.eq(self.positions.out_addr)
@@ -154,6 +170,10 @@ class SequencerWiring(Component):
         ]
         with m.If(fetcher.word):
             m.d.sync += last_word.eq(fetcher.data)
+        with m.If(self.columns_come):
+            m.d.comb += self.column_write.eq(fetcher.word & fetcher.index[0])
+            with m.If(fetcher.done):
+                m.d.sync += self.columns_come.eq(0)
 
     def _wire_issue(self, m: Module) -> None:
         li, d, op, line = self.lines, self.d, self.operation, self.line
@@ -162,7 +182,7 @@ class SequencerWiring(Component):
             self.issue.eq(li.step),
             line.first.eq(li.first), line.last.eq(li.final),
             line.inside.eq(self.window.inside), line.bias.eq(li.bias),
-            line.negative.eq(li.negative),
+            line.negative.eq(li.negative), line.slots.eq(self.slots), line.count.eq(li.count),
             line.is_signed.eq(Mux(second, d.in2_signed, d.in_signed)),
             line.zero_point.eq(Mux(second, d.in2_zp, op.in_zero_point)),
             line.constant.eq(1),
@@ -176,27 +196,34 @@ class SequencerWiring(Component):
             m.d.sync += line.constant.eq(Mux(second, d.multiplier_b, d.multiplier_a))
         with m.If(li.step & ~self.enter):
             m.d.sync += self.n_missing.eq(self.n_missing + ~self.window.inside)
-        counted = li.step & ~li.is_copy & (op.is_mvm | op.is_depthwise)
-        m.d.comb += self.n_macs.eq(Mux(counted, self.n_active, 0))
-        m.d.sync += self.in_flight.eq(Cat(li.step, self.in_flight[:-1]))
-        m.d.comb += self.quiet.eq(~self.pending & ~self.in_flight.any() & ~self.drain_busy)
+        work = li.step & ~li.is_copy & (op.is_mvm | op.is_depthwise)
+        m.d.sync += [
+            self.n_weights.eq(Mux(self.slots == 0, self.n_active, li.line_bytes)),
+            self.is_work.eq(work), self.in_flight.eq(Cat(li.step, self.in_flight[:-1])),
+        ]  # fmt: skip
+        m.d.comb += [
+            self.n_macs.eq(Mux(self.is_work, self.n_weights, 0)),
+            self.quiet.eq(~self.in_flight.any() & ~self.drain_busy),
+        ]
         self._hand_over(m)
 
     def _hand_over(self, m: Module) -> None:
-        """The tag of the sums on their way."""
-        li, t, op = self.lines, self.t, self.operation
-        with m.If(li.step & li.final):
+        """The tag of the sums on their way, and when the next sums may follow."""
+        t, op = self.t, self.operation
+        n_ports = max(1, self.n_lanes // 8)
+        with m.If(self.lines.step & self.lines.final):
             m.d.sync += [
-                self.pending.eq(1),
                 self.tag.addr.eq(self.out_addr),
                 self.tag.n_lanes.eq(self.n_active),
+                self.tag.slots.eq(self.slots),
                 self.tag.gain.eq(t.gain),
                 self.tag.align.eq(Mux(op.is_mvm, t.align, 0)),
                 self.tag.first.eq(~op.is_mvm | t.first),
                 self.tag.last.eq(~op.is_mvm | t.last),
+                self.gap.eq((self.n_active - 1) // n_ports),
             ]
-        with m.Elif(self.loaded):
-            m.d.sync += self.pending.eq(0)
+        with m.Elif(self.gap != 0):
+            m.d.sync += self.gap.eq(self.gap - 1)
 
     def _check_accesses(self, m: Module) -> None:
         """One cycle after a line was issued: did it leave a memory?"""
@@ -204,7 +231,7 @@ class SequencerWiring(Component):
         cell_end = Mux(
             op.is_mvm, layout.n_cell_bytes, layout.vector_weights + layout.n_vector_bytes
         )
-        n_read = Mux(op.is_mvm, 1, self.n_active)
+        n_read = Mux(op.is_mvm, self.line.count, self.n_active)
         reads = self.issue & self.line.inside & ~self.line.bias
         weighs = self.issue & (op.is_mvm | op.is_depthwise)
         stores = self.issue & self.line.last & self.tag.last
@@ -212,5 +239,5 @@ class SequencerWiring(Component):
             m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
         with m.Elif(stores & (self.tag.addr + self.n_active > layout.n_activation_bytes)):
             m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
-        with m.Elif(weighs & (self.weight_addr + self.n_active > cell_end)):
+        with m.Elif(weighs & (self.weight_addr + self.n_weights > cell_end)):
             m.d.comb += self.fault.eq(DeviceError.WEIGHT_RANGE)

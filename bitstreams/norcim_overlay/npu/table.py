@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Module
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from norcim.spec.program import TABLE_BYTES
-from norcim_overlay.npu.pipeline import delay
+from norcim_overlay.npu.pipeline import delay, distributed_memory
 
 
 class Table(Component):
@@ -36,19 +35,18 @@ class Table(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for port in range(self.n_ports):
-            lanes = [Memory(shape=8, depth=TABLE_BYTES // 4, init=[]) for _ in range(4)]
+            lanes = [distributed_memory(8, TABLE_BYTES // 4) for _ in range(4)]
             reads = []
             for byte, memory in enumerate(lanes):
                 m.submodules[f"copy_{port}_{byte}"] = memory
-                write, read = memory.write_port(), memory.read_port()
+                write, read = memory.write_port(), memory.read_port(domain="comb")
                 m.d.comb += [
                     write.en.eq(self.write),
                     write.addr.eq(self.write_index),
                     write.data.eq(self.write_data.word_select(byte, 8)),
-                    read.en.eq(1),
                     read.addr.eq(self.index[port][2:]),
                 ]
-                reads.append(read.data)
+                reads.append(delay(m, read.data, 1))
             low = self.index[port][:2]
             chosen = delay(m, low, 1)
             m.d.sync += self.value[port].eq(Cat(*reads).word_select(chosen, 8))

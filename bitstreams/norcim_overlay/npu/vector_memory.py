@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
-from norcim_overlay.npu.pipeline import delay
+from norcim_overlay.npu.pipeline import delay, distributed_memory
+
+
+class _Bank:
+    """Rows of a bank: a power of two in block RAM, those behind them in distributed RAM."""
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_block = 1 << (n_rows.bit_length() - 1)
+        self.block = Memory(shape=8, depth=self.n_block, init=[], attrs={"ram_style": "block"})
+        n_rest = n_rows - self.n_block
+        self.rest = distributed_memory(8, n_rest) if n_rest else None
+
+    def read(self, m: Module, row: Signal) -> Signal:
+        """The row's byte, two cycles later: the RAM's own register, then one behind both RAMs."""
+        port = self.block.read_port()
+        m.d.comb += [port.addr.eq(row), port.en.eq(1)]
+        if self.rest is None:
+            return delay(m, port.data, 1)
+        rest = self.rest.read_port(domain="comb")
+        m.d.comb += rest.addr.eq(row)
+        in_rest = delay(m, row >= self.n_block, 1)
+        return delay(m, Mux(in_rest, delay(m, rest.data, 1), port.data), 1)
+
+    def write(self, m: Module, row: Signal, enable: Signal, byte: Signal) -> None:
+        """Store a byte."""
+        in_rest = Signal()
+        m.d.comb += in_rest.eq(row >= self.n_block)
+        for memory, chosen in ((self.block, ~in_rest), (self.rest, in_rest)):
+            if memory is not None:
+                port = memory.write_port()
+                m.d.comb += [port.addr.eq(row), port.data.eq(byte), port.en.eq(enable & chosen)]
 
 
 class VectorMemory(Component):
     """`n_bytes` bytes in `n_banks` banks, byte a in bank a mod n_banks.
 
     read_addr    address of the first byte, not aligned
-    read_data    n_banks bytes from there on, `LATENCY` cycles later (the last wrap around)
+    read_data    n_banks bytes from there on, `LATENCY` cycles later; those behind the end: anything
     write        store `write_count` bytes of write_data from write_addr on
-    A read in the cycle of a write of the same byte gives the old value. The block RAM's output is
-    registered, then the bytes are rotated into place. Sizes are powers of two.
+    What a read in the cycle of a write of the same byte gives is not defined. The RAM's output is
+    registered, then the bytes are rotated into place. `n_banks` and `n_write` are powers of two,
+    `n_write` is at most `n_banks`, `n_bytes` a multiple of `n_banks`.
     """
 
     LATENCY = 3
 
     def __init__(self, n_bytes: int, n_banks: int, n_write: int) -> None:
-        self.n_rows = n_bytes // n_banks
         self.n_banks, self.n_write = n_banks, n_write
-        self.addr_bits, self.low_bits = exact_log2(n_bytes), exact_log2(n_banks)
-        self.banks = [Memory(shape=8, depth=self.n_rows, init=[]) for _ in range(n_banks)]
+        self.addr_bits, self.low_bits = ceil_log2(n_bytes), exact_log2(n_banks)
+        if n_bytes % n_banks or exact_log2(n_write) > self.low_bits:
+            raise ValueError(f"{n_bytes} bytes, {n_write} written at once, in {n_banks} banks")
+        self.banks = [_Bank(n_bytes // n_banks) for _ in range(n_banks)]
         super().__init__(
             {
                 "read_addr": In(self.addr_bits),
@@ -39,10 +73,19 @@ class VectorMemory(Component):
             }
         )
 
+    def cell(self, addr: int) -> Any:
+        """The memory element of a byte, for simulators."""
+        row, index = divmod(addr, self.n_banks)
+        bank = self.banks[index]
+        memory = bank.block if row < bank.n_block else bank.rest
+        return memory.data[row % bank.n_block]  # type: ignore[union-attr]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for index, bank in enumerate(self.banks):
-            m.submodules[f"bank_{index}"] = bank
+            m.submodules[f"bank_{index}"] = bank.block
+            if bank.rest is not None:
+                m.submodules[f"rest_{index}"] = bank.rest
         self._read(m)
         self._write(m)
         return m
@@ -51,11 +94,10 @@ class VectorMemory(Component):
         low, high = self.read_addr[: self.low_bits], self.read_addr[self.low_bits :]
         next_row = Signal(self.addr_bits - self.low_bits)
         m.d.comb += next_row.eq(high + 1)
-        outputs = []
-        for index, bank in enumerate(self.banks):
-            port = bank.read_port()
-            m.d.comb += [port.addr.eq(Mux(index < low, next_row, high)), port.en.eq(1)]
-            outputs.append(delay(m, port.data, 1))
+        outputs = [
+            bank.read(m, _named(m, f"row_{i}", Mux(i < low, next_row, high), len(high)))
+            for i, bank in enumerate(self.banks)
+        ]
         turn = delay(m, low, 2)
         m.d.sync += self.read_data.as_value().eq(_rotate_right(m, Cat(*outputs), turn, 8))
 
@@ -71,14 +113,16 @@ class VectorMemory(Component):
             else self.write_data.as_value()
         )
         for index, bank in enumerate(self.banks):
-            port = bank.write_port()
-            place = Signal(self.low_bits, name=f"place_{index}")
-            m.d.comb += [
-                place.eq(index - low),
-                port.addr.eq(Mux(index < low, next_row, high)),
-                port.en.eq(self.write & (place < self.write_count)),
-                port.data.eq(turned.word_select(index % self.n_write, 8)),
-            ]
+            place = _named(m, f"place_{index}", index - low, self.low_bits)
+            row = _named(m, f"write_row_{index}", Mux(index < low, next_row, high), len(high))
+            enable = self.write & (place < self.write_count)
+            bank.write(m, row, enable, turned.word_select(index % self.n_write, 8))
+
+
+def _named(m: Module, name: str, value: object, width: int) -> Signal:
+    signal = Signal(width, name=name)
+    m.d.comb += signal.eq(value)
+    return signal
 
 
 def _rotate_right(m: Module, value: object, n_elements: object, width: int) -> Signal:

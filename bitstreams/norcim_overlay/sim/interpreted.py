@@ -12,7 +12,6 @@ from amaranth.sim import Simulator
 from norcim_overlay.npu.counters import NAMES, Counters
 from norcim_overlay.npu.interface import Layout
 from norcim_overlay.npu.macro import NpuMacro, Sizes, Store
-from norcim_overlay.npu.vector_memory import VectorMemory
 
 Action = Callable[[Any], Any]
 
@@ -77,7 +76,7 @@ class InterpretedBench:
         self._result = (ctx.get(bench.status.as_value()), n_cycles)
         memory = self._contents[Store.ACTIVATIONS]
         for addr in range(len(memory)):
-            memory[addr] = ctx.get(_byte(bench.activations, addr))
+            memory[addr] = ctx.get(bench.activations.cell(addr))
         await self._read_counts(ctx)
 
     def _fill(self, ctx: Any) -> None:
@@ -86,7 +85,7 @@ class InterpretedBench:
             (Store.WEIGHTS, self.bench.weights),
         ):
             for addr, byte in enumerate(self._contents[store].tolist()):
-                ctx.set(_byte(memory, addr), byte)
+                ctx.set(memory.cell(addr), byte)
         for addr, word in enumerate(self._contents[Store.RECORDS].tolist()):
             ctx.set(self.bench.records.data[addr], word)
 
@@ -97,8 +96,3 @@ class InterpretedBench:
             await ctx.tick().repeat(Counters.LATENCY + 1)
             counts = ctx.get(self.bench.counts)
             self._counts.append({name: getattr(counts, name) for name in NAMES})
-
-
-def _byte(memory: VectorMemory, addr: int) -> Any:
-    row, bank = divmod(addr, memory.n_banks)
-    return memory.banks[bank].data[row]

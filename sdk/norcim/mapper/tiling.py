@@ -9,6 +9,9 @@ from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Op
 from norcim.ir.lowered import TileShape
 
+LANE_PARTS = 8
+"""The narrowest tiles that share the lanes of the overlay's NPU have an eighth of them."""
+
 
 def max_tile_rows(chip: Chip) -> int:
     """Wordlines of the largest region."""
@@ -44,7 +47,8 @@ def tile_conv(
 
     lines_per_input  wordlines that one input drives: PN and copies take more than one
     group_limit      most groups in one block-diagonal tile (0: as many as fit)
-    Row tiles of one column group follow each other and are as equal as possible.
+    Row tiles of one column group follow each other and are as equal as possible. Where lanes
+    compute an MVM (a chip without converters), columns are cut so that all lanes have work.
     Raises NC-E0301 if one group of a grouped layer has more rows than a region.
     """
     assert op.weight is not None, "tile_conv takes convolutions"
@@ -54,12 +58,12 @@ def tile_conv(
     max_cols = max_tile_columns(chip)
     taps = kernel_h * kernel_w
     if groups == 1:
-        return _dense_tiles(taps * c_group, c_group, c_out, max_rows, max_cols)
+        return _dense_tiles(taps * c_group, c_group, max_rows, _column_cuts(c_out, chip))
     rows, cols = taps * c_group, c_out // groups
     if rows > max_rows or cols > max_cols:
         tiles: list[TileShape] = []
         for group in range(groups):
-            for tile in _dense_tiles(rows, c_group, cols, max_rows, max_cols):
+            for tile in _dense_tiles(rows, c_group, max_rows, _column_cuts(cols, chip)):
                 tiles.append(
                     TileShape(
                         group * c_group, c_group, tile.k_first, tile.n_rows,
@@ -80,14 +84,35 @@ def tile_conv(
 
 
 def _dense_tiles(
-    n_rows: int, n_channels: int, n_cols: int, max_rows: int, max_cols: int
+    n_rows: int, n_channels: int, max_rows: int, col_cuts: list[int]
 ) -> tuple[TileShape, ...]:
-    row_cuts, col_cuts = _cuts(n_rows, max_rows), _cuts(n_cols, max_cols)
+    row_cuts = _cuts(n_rows, max_rows)
     return tuple(
         TileShape(0, n_channels, k, k_end - k, c, c_end - c)
         for c, c_end in itertools.pairwise(col_cuts)
         for k, k_end in itertools.pairwise(row_cuts)
     )
+
+
+def _column_cuts(n_cols: int, chip: Chip) -> list[int]:
+    """Borders of the column groups of a layer.
+
+    Lanes that compute an MVM take several wordlines at once when a tile's columns are a half, a
+    quarter or an eighth of the lanes. So a remainder that is made of such parts is cut into them;
+    any other remainder takes a wordline a cycle, whatever its width, and stays whole.
+    """
+    max_cols, lanes = max_tile_columns(chip), chip.timing.lanes
+    if chip.timing.n_converters or lanes % LANE_PARTS or max_cols < lanes:
+        return _cuts(n_cols, max_cols)
+    whole = n_cols // lanes * lanes
+    cuts = [*range(0, whole + 1, lanes)]
+    if (n_cols - whole) % (lanes // LANE_PARTS) == 0:
+        part = lanes
+        while part > lanes // LANE_PARTS:
+            part //= 2
+            if n_cols - cuts[-1] >= part:
+                cuts.append(cuts[-1] + part)
+    return cuts if cuts[-1] == n_cols else [*cuts, n_cols]
 
 
 def _cuts(size: int, limit: int) -> list[int]:

@@ -29,10 +29,10 @@ def golden(content: ImageContent, memory: np.ndarray) -> tuple[np.ndarray, list[
     return batch[0], [execute(d, content, batch) for d in content.program[:-1]]
 
 
-def replay(machine: Machine, seed: int, sample: int = 0) -> int:
+def replay(machine: Machine, seed: int, widths: tuple[int, ...] = ()) -> int:
     """Compare one program's memories and counters; returns its cycles."""
-    content, inputs = random_program(seed)
-    memory = start_memory(content, inputs, sample)
+    content, inputs = random_program(seed, widths)
+    memory = start_memory(content, inputs, 0)
     expected, saturated = golden(content, memory)
     load_program(machine, content)
     machine.clear_counts()

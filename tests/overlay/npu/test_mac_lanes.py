@@ -26,13 +26,13 @@ class Work:
     weights: list[list[int]] = field(default_factory=list)
 
     def add(self, codes: list[int], weights: list[int] | None = None, **line: int) -> None:
-        self.lines.append({"inside": 1, **line})
+        self.lines.append({"inside": 1, "count": 1, **line})
         self.codes.append(codes)
         self.weights.append(weights or [0] * N_LANES)
 
     def run(self) -> list[list[int]]:
         """The sums that come out."""
-        lanes, found = MacLanes(N_LANES), []
+        lanes, found = MacLanes(N_LANES, N_LANES), []
 
         async def testbench(ctx: Any) -> None:
             for name, value in self.mode.items():

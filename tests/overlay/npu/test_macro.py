@@ -11,7 +11,7 @@ from norcim_overlay.npu.macro import HOST_LATENCY, NpuMacro, Sizes, Store
 from tests.overlay.npu.stream import simulate
 
 SIZES = Sizes(
-    n_lanes=8, n_vector_lanes=8, n_activation_bytes=64, n_weight_bytes=64, n_record_words=16
+    n_lanes=8, n_vector_lanes=4, n_activation_bytes=64, n_weight_bytes=64, n_record_words=16
 )
 
 

@@ -15,13 +15,22 @@ from norcim.spec.error_codes import DeviceError
 from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Stage, Tile
 from norcim_overlay.npu.macro import Sizes, Store
 from norcim_overlay.sim.interpreted import InterpretedBench
+from norcim_overlay.sim.measure import SIZES
 from norcim_overlay.sim.program import load_program, run_program
 from norcim_overlay.sim.toolchain import missing_packages
 from norcim_overlay.sim.verilated import VerilatedBench
 from tests.conformance.programs import random_program
 from tests.overlay.npu.replay import replay
 
-SMALL = Sizes(n_lanes=8, n_activation_bytes=1 << 12, n_weight_bytes=1 << 13, n_record_words=1 << 10)
+SMALL = Sizes(
+    n_lanes=8,
+    n_vector_lanes=4,
+    n_activation_bytes=1 << 12,
+    n_weight_bytes=1 << 13,
+    n_record_words=1 << 10,
+)
+MEDIUM = replace(SMALL, n_weight_bytes=(1 << 12) + (1 << 10))
+WIDTHS = (8, 16, 24, 32, 40, 64, 96)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +60,12 @@ def test_random_programs_leave_the_golden_memory(interpreted: InterpretedBench, 
     replay(interpreted, seed)
 
 
-@pytest.fixture(scope="module", params=[8, 64])
+@pytest.fixture(scope="module", params=[MEDIUM, SIZES], ids=["8 lanes", "64 lanes"])
 def verilated(request: pytest.FixtureRequest) -> Iterator[VerilatedBench]:
     if missing := missing_packages():
         message = f"not installed: {', '.join(missing)}; run: pip install 'norcim[dev]'"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    n_lanes = request.param
-    sizes = replace(SMALL, n_lanes=n_lanes, n_vector_lanes=n_lanes, n_weight_bytes=1 << 14)
-    with VerilatedBench(sizes) as bench:
+    with VerilatedBench(request.param) as bench:
         yield bench
 
 
@@ -67,6 +74,14 @@ def verilated(request: pytest.FixtureRequest) -> Iterator[VerilatedBench]:
 def test_a_thousand_random_programs(verilated: VerilatedBench, first: int) -> None:
     for seed in range(first, first + 250):
         replay(verilated, seed)
+
+
+@pytest.mark.slow
+def test_random_programs_with_tiles_that_share_lines(verilated: VerilatedBench) -> None:
+    if verilated.sizes.n_lanes < max(WIDTHS[:-1]):
+        pytest.skip("at 8 lanes, tiles of 1, 2 and 4 columns do in the thousand programs")
+    for seed in range(150):
+        replay(verilated, seed, WIDTHS)
 
 
 CONVOLUTION = Descriptor(

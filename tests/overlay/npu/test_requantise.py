@@ -19,16 +19,13 @@ def run(cases: list[tuple[int, ...]]) -> list[int]:
     codes = []
 
     async def testbench(ctx: object) -> None:
-        names = ("total", "bias", "multiplier", "shift", "zero_point", "lo", "hi")
+        stages = {"total": 0, "bias": 0, "multiplier": 0, "shift": 0, "zero_point": -2, "lo": -1}
+        stages["hi"] = stages["lo"]
         for i in range(len(cases) + Requantise.LATENCY):
-            if i < len(cases):
-                for name, value in zip(names[:4], cases[i], strict=False):
-                    ctx.set(getattr(stage, name), value)
-            if 0 <= i - Requantise.LATENCY + 1 < len(cases):
-                for name, value in zip(
-                    names[4:], cases[i - Requantise.LATENCY + 1][4:], strict=True
-                ):
-                    ctx.set(getattr(stage, name), value)
+            for place, (name, stage_index) in enumerate(stages.items()):
+                case = i - stage_index % Requantise.LATENCY
+                if 0 <= case < len(cases):
+                    ctx.set(getattr(stage, name), cases[case][place])
             if i >= Requantise.LATENCY:
                 codes.append(ctx.get(stage.code))
             await ctx.tick()

@@ -21,7 +21,7 @@ def descriptor(rng: np.random.Generator) -> Descriptor:
     def one(lo: int, hi: int) -> int:
         return int(rng.integers(lo, hi + 1))
 
-    h, w, c = one(1, 6), one(1, 6), one(1, 4)
+    h, w, c = one(1, 6), one(1, 6), one(1, 12)
     return Descriptor(
         in_h=h, in_w=w, in_c=c, in_addr=one(0, 99), in_row_stride=w * c + one(0, 3),
         in_pixel_stride=c, in_channel_stride=1, out_h=one(1, 4), out_w=one(1, 4),
@@ -53,7 +53,7 @@ def connect_positions(ctx: Any, p: Positions, d: Descriptor) -> None:
 
 def walked(d: Descriptor, first: int, count: int, k_first: int) -> list[list[int]]:
     """Addresses as the two components give them, each position walked twice."""
-    p, w, found = Positions(), Window(), []
+    p, w, found, rng = Positions(), Window(), [], np.random.default_rng(first + count)
     m = Module()
     m.submodules += p, w
     m.d.comb += [w.y.eq(p.y), w.x.eq(p.x), w.base.eq(p.in_addr)]
@@ -66,12 +66,15 @@ def walked(d: Descriptor, first: int, count: int, k_first: int) -> list[list[int
             ctx.set(signal, 0)
 
     async def walk(ctx: Any, n: int) -> list[int]:
-        addresses = []
-        for _ in range(n):
-            addresses.append(ctx.get(w.addr) if ctx.get(w.inside) else OUTSIDE)
-            last = ctx.get(w.is_last)
+        """The next n inputs, one or more of a tap at a time."""
+        addresses: list[int] = []
+        while len(addresses) < n:
+            inside, addr, left = (ctx.get(s) for s in (w.inside, w.addr, w.left))
+            n_now = int(rng.integers(1, min(left, 8) + 1))
+            addresses += [addr + i if inside else OUTSIDE for i in range(n_now)]
+            ctx.set(w.count, n_now)
+            assert ctx.get(w.is_last) == (len(addresses) == n)
             await strobe(ctx, w.advance)
-        assert last
         return addresses
 
     async def testbench(ctx: Any) -> None:

@@ -36,6 +36,22 @@ def test_columns_beyond_the_array_are_split_and_row_tiles_stay_together() -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("n_cols", "widths"),
+    [
+        (8, [8]), (16, [16]), (64, [64]), (128, [64, 64]),  # parts of 64 lanes, or all of them
+        (24, [16, 8]), (56, [32, 16, 8]), (96, [64, 32]), (200, [64, 64, 64, 8]),
+        (10, [10]), (60, [60]), (74, [64, 10]),  # these do not share lanes
+    ],
+)  # fmt: skip
+def test_columns_are_cut_into_parts_that_fill_the_lanes(n_cols: int, widths: list[int]) -> None:
+    tiles = tile_conv(conv((1, 1), 64, n_cols), load_chip("overlay"))
+    assert [tile.n_cols for tile in tiles] == widths
+    assert [tile.out_c_first for tile in tiles] == [sum(widths[:i]) for i in range(len(widths))]
+    [whole] = tile_conv(conv((1, 1), 64, n_cols), load_chip("nor1"))  # it has converters
+    assert whole.n_cols == n_cols
+
+
 def test_a_depthwise_layer_is_block_diagonal_where_the_vector_path_cannot() -> None:
     op = conv((3, 3), 128, 128, groups=128)
     chip = load_chip("wtm2101")
