@@ -57,12 +57,14 @@ class Fetcher(Component):
             self.data.eq(self.memory.data),
             self.done.eq(self.word & (got + 1 == count)),
         ]
-        with m.If(self.memory.request & self.memory.ready):
+        taken = Signal()
+        m.d.comb += taken.eq(self.memory.request & self.memory.ready)
+        with m.If(taken):
             m.d.sync += [asked.eq(asked + 1), addr.eq(addr + 1)]
         with m.If(self.word):
             m.d.sync += got.eq(got + 1)
         with m.If(self.cancel):
-            m.d.sync += count.eq(asked + (self.memory.request & self.memory.ready))
+            m.d.sync += count.eq(asked + taken)
         with m.If(self.start):
             m.d.sync += [addr.eq(self.address), asked.eq(0), got.eq(0), count.eq(self.count)]
         return m

@@ -30,9 +30,9 @@ class Store(IntEnum):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Lanes and memory sizes; records in words.
+    """Lanes and memory sizes; records in words. Raises ValueError for others than these.
 
-    n_lanes         columns that an MVM works on at once, a power of two
+    n_lanes         columns that an MVM works on at once: a power of two, 8 or more
     n_vector_lanes  channels that the other operations work on at once: a power of two from 4 to
                     n_lanes, and the byte-banks of the activation memory
     n_activation_bytes, n_weight_bytes   multiples of the banks, which are vector lanes or lanes
@@ -44,6 +44,14 @@ class Sizes:
     n_weight_bytes: int = 1 << 16
     n_record_words: int = 1 << 14
     n_descriptors: int = 64
+
+    def __post_init__(self) -> None:
+        lanes, vector_lanes = self.n_lanes, self.n_vector_lanes
+        powers = all(n & (n - 1) == 0 for n in (lanes, vector_lanes, self.n_record_words))
+        if not powers or lanes < 8 or not HOST_BYTES <= vector_lanes <= lanes:
+            raise ValueError(f"{lanes} lanes, {vector_lanes} of them for vectors")
+        if self.n_activation_bytes % vector_lanes or self.n_weight_bytes % lanes:
+            raise ValueError("memories do not divide into banks")
 
 
 class NpuMacro(Component):

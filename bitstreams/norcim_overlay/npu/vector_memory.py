@@ -59,8 +59,6 @@ class VectorMemory(Component):
     def __init__(self, n_bytes: int, n_banks: int, n_write: int) -> None:
         self.n_banks, self.n_write = n_banks, n_write
         self.addr_bits, self.low_bits = ceil_log2(n_bytes), exact_log2(n_banks)
-        if n_bytes % n_banks or exact_log2(n_write) > self.low_bits:
-            raise ValueError(f"{n_bytes} bytes, {n_write} written at once, in {n_banks} banks")
         self.banks = [_Bank(n_bytes // n_banks) for _ in range(n_banks)]
         super().__init__(
             {

@@ -13,9 +13,9 @@ SOURCES = ("npu", "soc")
 #: Of the chip file `overlay`, as an ECP5-85F holds it.
 OVERLAY_SIZES = Sizes(
     n_lanes=64,
-    n_vector_lanes=64,
+    n_vector_lanes=32,
     n_activation_bytes=1 << 16,
-    n_weight_bytes=1 << 18,
+    n_weight_bytes=64 * (4096 + 64),
     n_record_words=1 << 13,
     n_descriptors=256,
 )

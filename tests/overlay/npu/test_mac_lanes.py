@@ -30,9 +30,9 @@ class Work:
         self.codes.append(codes)
         self.weights.append(weights or [0] * N_LANES)
 
-    def run(self) -> list[list[int]]:
+    def run(self, n_vector_lanes: int = N_LANES) -> list[list[int]]:
         """The sums that come out."""
-        lanes, found = MacLanes(N_LANES, N_LANES), []
+        lanes, found = MacLanes(N_LANES, n_vector_lanes), []
 
         async def testbench(ctx: Any) -> None:
             for name, value in self.mode.items():
@@ -41,8 +41,9 @@ class Work:
                 ctx.set(lanes.valid, i < len(self.lines))
                 if i < len(self.lines):
                     ctx.set(lanes.line, self.lines[i])
-                    for lane in range(N_LANES):
+                    for lane in range(n_vector_lanes):
                         ctx.set(lanes.codes[lane], self.codes[i][lane] & 255)
+                    for lane in range(N_LANES):
                         ctx.set(lanes.weights[lane], self.weights[i][lane] & 255)
                 if ctx.get(lanes.done):
                     found.append([ctx.get(lanes.sums[lane]) for lane in range(N_LANES)])
@@ -77,6 +78,22 @@ def test_broadcast_lines_give_the_golden_column_sums(encoding: Encoding, signed:
             work.add([77] * N_LANES, cells[-1].tolist(), bias=1, last=1)
             expected.append((drives @ cells[:-1] + BIAS_DRIVE * cells[-1]).tolist())
     assert work.run() == expected
+
+
+@pytest.mark.parametrize(("slots", "n_vector_lanes"), [(1, 4), (1, 2), (2, 4)])
+def test_slots_take_neighbouring_wordlines(slots: int, n_vector_lanes: int) -> None:
+    rng = np.random.default_rng(slots)
+    n_slots, width = 1 << slots, N_LANES >> slots
+    work, expected = Work({"encoding": int(Encoding.OFFSET), "broadcast": 1}), []
+    for count in [*range(1, n_slots + 1), n_slots]:
+        codes, cells = rng.integers(-128, 128, (2, N_LANES))
+        slot = np.arange(N_LANES) // width
+        drives = np.where(slot < count, codes[slot] + 128, 0)
+        line = {"first": 1, "is_signed": 1, "slots": slots, "count": count}
+        work.add(codes.tolist(), cells.tolist(), **line)
+        work.add(codes.tolist(), cells.tolist(), bias=1, last=1, slots=slots, count=1)
+        expected.append((drives * cells + BIAS_DRIVE * cells * (slot == 0)).tolist())
+    assert work.run(n_vector_lanes) == expected
 
 
 def test_add_is_two_lines_with_a_constant_factor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,15 @@ def test_every_store_is_written_and_read_at_every_address(store: Store) -> None:
             assert ctx.get(macro.host_read) == word, addr
 
     simulate(macro, testbench)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_lanes": 4}, {"n_lanes": 12}, {"n_vector_lanes": 2}, {"n_vector_lanes": 16},
+        {"n_activation_bytes": 66}, {"n_weight_bytes": 68}, {"n_record_words": 12},
+    ],
+)  # fmt: skip
+def test_sizes_that_cannot_be_built_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"lanes|banks"):
+        replace(SIZES, **wrong)

@@ -15,13 +15,18 @@ from norcim_overlay.npu.vector_memory import VectorMemory
 from tests.overlay.npu.stream import simulate
 
 
-@pytest.mark.parametrize(("n_banks", "n_write"), [(8, 1), (16, 2), (8, 8)])
-def test_a_vector_is_read_and_written_at_any_address(n_banks: int, n_write: int) -> None:
+@pytest.mark.parametrize(
+    ("n_bytes", "n_banks", "n_write"), [(64, 8, 1), (64, 16, 2), (64, 8, 8), (88, 8, 4), (72, 4, 4)]
+)
+def test_a_vector_is_read_and_written_at_any_address(
+    n_bytes: int, n_banks: int, n_write: int
+) -> None:
     rng = np.random.default_rng(n_banks)
-    memory, expected = VectorMemory(64, n_banks, n_write), np.zeros(64, np.uint8)
+    memory, expected = VectorMemory(n_bytes, n_banks, n_write), np.zeros(n_bytes, np.uint8)
+    last = n_bytes - n_write + 1
 
     async def testbench(ctx: Any) -> None:
-        for addr in [*range(64 - n_write + 1), *rng.integers(0, 60 - n_write, 60).tolist()]:
+        for addr in [*range(last), *rng.integers(0, last, 60).tolist()]:
             values = rng.integers(0, 256, n_write)
             count = int(rng.integers(0, n_write + 1))
             ctx.set(memory.write_addr, addr)
@@ -32,12 +37,14 @@ def test_a_vector_is_read_and_written_at_any_address(n_banks: int, n_write: int)
             await ctx.tick()
             expected[addr : addr + count] = values[:count]
         ctx.set(memory.write, 0)
-        for addr in range(64 + memory.LATENCY):
-            ctx.set(memory.read_addr, addr % 64)
+        for addr in range(n_bytes + memory.LATENCY):
+            ctx.set(memory.read_addr, addr % n_bytes)
             if addr >= memory.LATENCY:
-                start = addr - memory.LATENCY
-                got = [ctx.get(memory.read_data[i]) for i in range(n_banks)]
-                assert got == [int(expected[(start + i) % 64]) for i in range(n_banks)]
+                there = expected[addr - memory.LATENCY :][:n_banks]
+                got = [ctx.get(memory.read_data[i]) for i in range(len(there))]
+                assert got == there.tolist()
+                cell = memory.cell(addr - memory.LATENCY)
+                assert ctx.get(cell) == there[0]
             await ctx.tick()
 
     simulate(memory, testbench)

@@ -10,12 +10,14 @@ class FetcherBookkeeping(Component):
     """The fetcher asks for `count` consecutive words once each and numbers them in order.
 
     Over a memory that takes requests and answers whenever it likes, in order, as long as a fetch is
-    started only when no answer is outstanding. It never waits for an answer that was not asked for.
+    started only when no answer is outstanding. It never waits for an answer that was not asked for;
+    after a cancel it waits for those that were.
     """
 
     TAPS = ("asked", "got", "count")
 
     start: In(1)
+    cancel: In(1)
     address: In(32)
     n_words: In(9)
     ready: In(1)
@@ -34,7 +36,8 @@ class FetcherBookkeeping(Component):
         )  # fmt: skip
         taken = Signal()
         m.d.comb += [
-            dut.start.eq(self.start), dut.address.eq(self.address), dut.count.eq(self.n_words),
+            dut.start.eq(self.start), dut.cancel.eq(self.cancel), dut.address.eq(self.address),
+            dut.count.eq(self.n_words),
             dut.memory.ready.eq(self.ready), dut.memory.valid.eq(self.answer),
             dut.memory.data.eq(self.word),
             taken.eq(dut.memory.request & self.ready),
@@ -46,6 +49,8 @@ class FetcherBookkeeping(Component):
             n_asked.eq(n_asked + taken),
             n_got.eq(n_got + self.answer),
         ]
+        with m.If(self.cancel):
+            m.d.sync += n_words.eq(n_asked + taken)
         with m.If(self.start):
             m.d.sync += [first.eq(self.address), n_words.eq(self.n_words)]
             m.d.sync += [n_asked.eq(0), n_got.eq(0)]
@@ -54,6 +59,7 @@ class FetcherBookkeeping(Component):
             Assert(dut.memory.request == (n_asked != n_words)),
             Assert(~dut.memory.request | (dut.memory.addr == (first + n_asked)[:32])),
             Assert(dut.word == self.answer),
+            Assert(dut.busy == (n_got != n_words)),
             Assert(~dut.word | ((dut.index == n_got) & (dut.data == self.word))),
             Assert(dut.done == (self.answer & (n_got + 1 == n_words))),
             # What induction has to know of the registers.

@@ -109,8 +109,8 @@ class RequantiseClamp(_Step):
         m = Module()
         dut = self.connected(m)
         m.d.comb += Assume(self.lo <= self.hi)
-        value = past(m, self.shifted + self.zero_point, 1)
+        value = past(m, self.shifted + self.zero_point, 2)
         lo, hi = past(m, self.lo, 1), past(m, self.hi, 1)
-        with m.If(started(m, 1)):
+        with m.If(started(m, 2)):
             m.d.comb += Assert(dut.code == Mux(value < lo, lo, Mux(value > hi, hi, value)))
         return m

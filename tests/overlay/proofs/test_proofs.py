@@ -24,20 +24,20 @@ pytestmark = pytest.mark.slow
 # pipeline is long, and one more behind a cut, which is 0 in the first cycle.
 PROOFS: dict[str, tuple[Any, int, tuple[ModuleType, str, str, str]]] = {
     "converter-lossless": (
-        lambda: converter.ConverterDefinition(Rule.LOSSLESS), 4,
+        lambda: converter.ConverterDefinition(Rule.LOSSLESS), 5,
         (converter_gateware, "Converter", "half.eq(Mux(lossless, 0,", "half.eq(Mux(0, 0,"),
     ),
     "converter-linear": (
-        lambda: converter.ConverterDefinition(Rule.LINEAR), 4,
+        lambda: converter.ConverterDefinition(Rule.LINEAR), 5,
         (converter_gateware, "Converter", "scaled = Signal(signed(SUM_BITS + 3))",
          "scaled = Signal(signed(SUM_BITS))"),
     ),
     "converter-wtm2101": (
-        lambda: converter.ConverterDefinition(Rule.WTM2101), 4,
+        lambda: converter.ConverterDefinition(Rule.WTM2101), 5,
         (converter_gateware, "Converter", "(quarters + 2) >> 2", "(quarters + 1) >> 2"),
     ),
     "converter-monotonic": (
-        converter.ConverterMonotonic, 4,
+        converter.ConverterMonotonic, 5,
         (converter_gateware, "Converter", "Mux(over, hi, Mux(under, lo, value))",
          "Mux(over, lo, Mux(under, lo, value))"),
     ),
@@ -57,7 +57,7 @@ PROOFS: dict[str, tuple[Any, int, tuple[ModuleType, str, str, str]]] = {
          "rounded = Signal(signed(PRODUCT_BITS - 2))"),
     ),
     "requantiser-clamp": (
-        requantiser.RequantiseClamp, 3,
+        requantiser.RequantiseClamp, 4,
         (requantise_gateware, "Requantise", "Signal(signed(PRODUCT_BITS + 1))",
          "Signal(signed(CODE_BITS))"),
     ),
