@@ -1,6 +1,7 @@
 # Everything from a fresh clone: needs Python 3.11 or newer, make and a network. No compiler.
 #
 #   make demo    set up, then recognise spoken keywords on an emulated device
+#   make demo-board  the same on a virtual board: the hardware, simulated cycle by cycle
 #   make test    set up, then run the tests
 #   make lint    style, types, layers, stale generated files
 #   make bench   speed against other engines, as JSON
@@ -10,7 +11,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lint-style lint-format lint-types lint-layers lint-generated bench clean
+.PHONY: help demo demo-board test lint lint-style lint-format lint-types lint-layers lint-generated bench clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -40,8 +41,16 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.core
 
+$(VENV)/.overlay: pyproject.toml | $(BIN)/python
+	@echo "installing norcim and the overlay's tools into $(VENV) (about 3 minutes, 740 MB)" >&2
+	@$(PIP) --editable '.[overlay]'
+	@touch $@ $(VENV)/.core
+
 demo: $(VENV)/.core
 	@$(BIN)/norcim demo
+
+demo-board: $(VENV)/.overlay
+	@$(BIN)/norcim demo --board
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -39,7 +39,7 @@ ENTRIES = (
     Entry(DEVICE, "devices", "devices:devices", "List the devices that can be opened."),
     Entry(DEVICE, "flash", "flash:flash", "Write an image to a device, verify and activate it."),
     Entry(DEVICE, "verify", "verify:verify", "Check a device's slot against its own checksum."),
-    Entry(DEVICE, "board", "board:board", "Build the overlay for an FPGA board."),
+    Entry(DEVICE, "board", "board:board", "Virtual boards, and bitstreams for real ones."),
     Entry(SETUP, "chips", "chips:chips", "List the chips, or every value of one."),
     Entry(SETUP, "doctor", "doctor:doctor", "Check the installation and show the configuration."),
     Entry(SETUP, "completion", "completion:completion", "Print the shell completion script."),

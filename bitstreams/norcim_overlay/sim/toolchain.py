@@ -27,7 +27,9 @@ Report = Callable[[str, int, int], None]
 """report(stage, done, total)"""
 
 _VERILATOR = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
-              "-Wno-lint")  # fmt: skip
+              "-Wno-lint", "--output-split", "6000", "--output-split-cfuncs", "6000")  # fmt: skip
+N_GROUPS = 4
+SLOW_OPTIONS = ("-O1",)
 _COMPILER = ("-w", "-std=c++20", "-DVL_TIME_CONTEXT", "-fno-sanitize=undefined")
 
 
@@ -49,15 +51,14 @@ class Program:
     harness: Mapping[str, bytes]
     verilog: str = ""
     options: tuple[str, ...] = ("-O2",)
-    split: int = 0  #: statements a C++ unit of Verilator's holds; 0: as Verilator likes
 
     @property
     def digest(self) -> str:
         """Hash of all of it, tools included; 16 hex digits."""
-        parts = [self.name, self.top, self.rtlil, self.verilog, repr(self.options), str(self.split)]
+        parts = [self.name, self.top, self.rtlil, self.verilog, repr(self.options)]
         parts += [f"{name}\0{text.hex()}" for name, text in sorted(self.harness.items())]
         parts += [f"{name}={_version(name)}" for name in PACKAGES.values()]
-        parts += [repr(_VERILATOR), repr(_COMPILER)]
+        parts += [repr((_VERILATOR, _COMPILER, SLOW_OPTIONS, N_GROUPS))]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -128,8 +129,6 @@ def _write_verilog(folder: Path, program: Program) -> list[str]:
 def _verilate(folder: Path, program: Program, sources: Sequence[str]) -> None:
     package = _verilator()
     flags = ["--cc", "--top-module", program.top, *_VERILATOR, "--Mdir", "out"]
-    if program.split:
-        flags += ["--output-split", str(program.split), "--output-split-cfuncs", str(program.split)]
     env = {**os.environ, "VERILATOR_ROOT": str(package)}
     call([str(package / "bin" / "verilator_bin"), *flags, *sources], folder, env)
 
@@ -137,16 +136,17 @@ def _verilate(folder: Path, program: Program, sources: Sequence[str]) -> None:
 def _compile(folder: Path, program: Program, report: Report) -> Path:
     """Compile the units side by side, the largest first."""
     include = _verilator() / "include"
-    runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
-    harness = [folder / name for name in program.harness if name.endswith(".cpp")]
-    units = [*(folder / "out").glob("*.cpp"), *harness, *runtime]
-    units.sort(key=lambda unit: (-unit.stat().st_size, unit.name))
+    units = [(unit, program.options) for unit in _group(folder, slow=False)]
+    units += [(unit, SLOW_OPTIONS) for unit in _group(folder, slow=True)]
+    others = [folder / name for name in program.harness if name.endswith(".cpp")]
+    others += [include / "verilated.cpp", include / "verilated_threads.cpp"]
+    units += [(unit, program.options) for unit in others]
     paths = ("-I.", "-Iout", f"-I{include}", f"-I{include / 'vltstd'}")
     compiler = [sys.executable, "-m", "ziglang", "c++"]
     objects = [f"{index}.o" for index in range(len(units))]
     commands = [
-        [*compiler, *_COMPILER, *program.options, *paths, "-c", str(unit), "-o", name]
-        for unit, name in zip(units, objects, strict=True)
+        [*compiler, *_COMPILER, *options, *paths, "-c", str(unit), "-o", name]
+        for (unit, options), name in zip(units, objects, strict=True)
     ]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
         running = [pool.submit(call, command, folder) for command in commands]
@@ -156,6 +156,25 @@ def _compile(folder: Path, program: Program, report: Report) -> Path:
     report("link", 0, 1)
     call([*compiler, *program.options, *objects, "-o", "program"], folder)
     return folder / "program"
+
+
+def _group(folder: Path, *, slow: bool) -> list[Path]:
+    """Verilator's sources in a few units of like size: most of a small one's time are headers.
+
+    slow  those that run at the start only
+    """
+    sources = [path for path in (folder / "out").glob("*.cpp") if ("Slow" in path.name) == slow]
+    sources.sort(key=lambda path: (-path.stat().st_size, path.name))
+    groups: list[list[Path]] = [[] for _ in range(min(N_GROUPS, len(sources)))]
+    sizes = [0] * len(groups)
+    for path in sources:
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(path)
+        sizes[smallest] += path.stat().st_size
+    units = [folder / f"{'slow' if slow else 'fast'}{index}.cpp" for index in range(len(groups))]
+    for unit, group in zip(units, groups, strict=True):
+        unit.write_text("".join(f'#include "out/{path.name}"\n' for path in group))
+    return units
 
 
 def _verilator() -> Path:

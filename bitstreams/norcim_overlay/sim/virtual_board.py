@@ -10,17 +10,31 @@ import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from norcim.errors import EXIT_DEVICE, NorcimError
+import norcim
+from norcim.errors import EXIT_DEVICE, EXIT_FAILED, NorcimError
 from norcim.transport.virtual import DEFAULT_NAME, BoardFiles, board_files
-from norcim_overlay.sim.toolchain import Program
+from norcim_overlay.sim.toolchain import (
+    PACKAGES,
+    Program,
+    Report,
+    build,
+    cache_folder,
+    missing_packages,
+)
 
 HARNESS = Path(__file__).parent / "board"
+GATEWARE = {
+    "amaranth": "amaranth", "luna_soc": "luna-soc",
+    "pythondata_cpu_vexriscv": "pythondata-cpu-vexriscv",
+}  # fmt: skip
+SOURCE_SUFFIXES = (".py", ".toml", ".cpp", ".c", ".h", ".v", ".S", ".ld")
 OPTIONS = ("-O2",)
-SPLIT = 6000
 _KINDS = {
     "name-in-use": ("NC-E0642", "a virtual board of this name runs already",
                     "choose another with --name, or stop it: norcim board stop"),
@@ -55,12 +69,81 @@ class Options:
     detach: bool = False
 
 
+def build_board(report: Report | None = None, *, force: bool = False) -> Path:
+    """The virtual board's program: from the cache if none of its sources has changed.
+
+    report  told the stage, and how many of its parts are done
+    force   build it again
+    Raises NC-E0640 if tools are missing, NC-E0641 with a tool's output if a stage fails.
+    """
+    if missing := [*missing_packages(), *_missing_gateware()]:
+        raise NorcimError(
+            "NC-E0640", "the tools that build the virtual board are not installed",
+            where=", ".join(missing), fix="pip install 'norcim[overlay]'", exit_code=EXIT_FAILED,
+        )  # fmt: skip
+    index = cache_folder() / f"board-sources-{_hash_sources()}"
+    if not force and index.is_file():
+        program = cache_folder() / index.read_text("utf-8")
+        if program.is_file():
+            return program
+    try:
+        path = build(_overlay_program(report), report, force=force)
+    except RuntimeError as error:
+        raise NorcimError(
+            "NC-E0641", "the virtual board cannot be built", got=str(error)[-2000:],
+            fix="report it, with the output of `norcim doctor`", exit_code=EXIT_FAILED,
+        ) from error  # fmt: skip
+    index.write_text(path.name, "utf-8")
+    return path
+
+
+def _overlay_program(report: Report | None) -> Program:
+    from amaranth.back import rtlil
+
+    from norcim_overlay.soc.cpu import cpu_verilog
+    from norcim_overlay.soc.firmware import build_firmware
+    from norcim_overlay.soc.simulation import simulated_soc
+
+    if report:
+        report("firmware", 0, 1)
+    firmware = build_firmware()
+    if report:
+        report("gateware", 0, 1)
+    top = simulated_soc(firmware)
+    return board_program(rtlil.convert(top, name="soc_core", emit_src=False), cpu_verilog())
+
+
+def _missing_gateware() -> list[str]:
+    return [package for name, package in GATEWARE.items() if find_spec(name) is None]
+
+
+def _hash_sources() -> str:
+    """Hash of what a board can depend on: cheaper than elaborating the gateware."""
+    from norcim_overlay.soc.firmware import source_folder
+
+    digest = hashlib.sha256()
+    overlay, library = Path(__file__).parents[1], Path(norcim.__file__).parent
+    for folder in (overlay, library, source_folder()):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in SOURCE_SUFFIXES and path.is_file():
+                name = path.relative_to(folder).as_posix()
+                digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    for package in (*PACKAGES.values(), *GATEWARE.values()):
+        digest.update(f"{package}={version(package)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
 def board_program(rtlil: str, verilog: str = "") -> Program:
-    """The program of a board with this gateware: module `soc` with the pins of soc.top.Soc."""
+    """The program of a board with this gateware.
+
+    rtlil    module `soc_core` with the pins of soc.top.Soc
+    verilog  further modules that it instantiates
+    """
     harness = {
         path.name: path.read_bytes() for path in HARNESS.iterdir() if path.suffix in (".cpp", ".h")
     }
-    return Program("board", "soc", rtlil, harness, verilog, OPTIONS, SPLIT)
+    top = (HARNESS / "soc.v").read_text("utf-8")
+    return Program("board", "soc", rtlil, harness, top + verilog, OPTIONS)
 
 
 def overlay_options(name: str, flash: Path | None, *, detach: bool = False) -> Options:

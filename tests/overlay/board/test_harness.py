@@ -30,7 +30,7 @@ LETTERS = bytes(range(65, 91))
 
 @pytest.fixture(scope="module")
 def program(tools: None) -> Path:
-    return build(board_program(rtlil.convert(Bridge(), name="soc", emit_src=False)))
+    return build(board_program(rtlil.convert(Bridge(), name="soc_core", emit_src=False)))
 
 
 @pytest.fixture

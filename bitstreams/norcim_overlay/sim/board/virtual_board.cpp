@@ -14,6 +14,7 @@ namespace {
 
 constexpr unsigned kBatch = 2048;           // cycles between two looks at terminal and socket
 constexpr unsigned kResetCycles = 16;
+constexpr unsigned kResetTail = 4;  // of these, cycles in which the NPU's clock still runs
 constexpr size_t kMostQueued = 256;         // bytes on their way to the device
 constexpr uint64_t kIdleAfter = 1'000'000;  // cycles
 
@@ -83,16 +84,16 @@ void VirtualBoard::tick(unsigned n_cycles) {
   const uint64_t npu_before = npu_cycles_;
   for (unsigned i = 0; i < n_cycles; i++) {
     const uint8_t npu_active = soc.npu_active;
-    soc.rst = soc.npu_rst = reset_cycles_ != 0;
-    if (reset_cycles_) reset_cycles_--;
+    soc.rst = reset_cycles_ > kResetTail;
     soc.uart_rx = line_.drive(cycle_);
     soc.flash_dq_i = flash_inputs_;
     soc.clk = soc.npu_clk = 0;
     soc.eval();
     soc.clk = 1;
-    soc.npu_clk = npu_active | soc.npu_rst;
+    soc.npu_clk = npu_active | (reset_cycles_ != 0);
     soc.eval();
     cycle_++;
+    if (reset_cycles_) reset_cycles_--;
     npu_cycles_ += npu_active;
     line_.sample(cycle_, soc.uart_tx);
     if (soc.reset_request && !reset_cycles_) reset();
