@@ -11,10 +11,6 @@
 
 #define CHUNK_BYTES 64u
 
-/* A WRITE of one page; the UART's FIFO holds a window of them. */
-#define PAYLOAD_BYTES (4u * NC_SLOT_RANGE_WORDS + NC_PAGE_BYTES)
-#define FRAME_BYTES (PAYLOAD_BYTES + NC_FRAME_OVERHEAD_BYTES)
-
 struct nc_trap_record nc_trap_record __attribute__((section(".keep")));
 
 const uint32_t nc_reset_register = NC_SYSTEM_BASE + NC_SYSTEM_RESET_OFFSET;
@@ -55,9 +51,9 @@ static void read_config(struct nc_config *config)
     config->firmware_version = NC_FIRMWARE_VERSION;
     config->unique_id_lo = id[0];
     config->unique_id_hi = id[1];
-    config->max_payload_bytes = PAYLOAD_BYTES;
-    config->window_frames =
-        nc_min(NC_READ(SYSTEM, RECEIVE_BYTES) / FRAME_BYTES, NC_MAX_WINDOW_FRAMES);
+    config->max_payload_bytes = NC_PAYLOAD_BYTES;
+    config->window_frames = /* that the UART's FIFO holds while a page is programmed */
+        nc_min(NC_READ(SYSTEM, RECEIVE_BYTES) / NC_ENCODED_BYTES, NC_MAX_WINDOW_FRAMES);
 }
 
 /* Says why the device has started, unless it was the power. */

@@ -18,7 +18,7 @@ struct nc_config {
     uint32_t unique_id_lo;
     uint32_t unique_id_hi;
     uint32_t window_frames;     /* that the UART's buffer holds, at most NC_MAX_WINDOW_FRAMES */
-    uint32_t max_payload_bytes; /* NC_MIN_PAYLOAD_BYTES..NC_MAX_PAYLOAD_BYTES */
+    uint32_t max_payload_bytes; /* NC_MIN_PAYLOAD_BYTES..NC_PAYLOAD_BYTES */
 };
 
 struct nc_device {

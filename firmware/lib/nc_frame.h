@@ -8,9 +8,14 @@
 
 #include "../include/generated/norcim_spec.h"
 
+/* What buffers are made for; a small device may be built for less, and says so in HELLO. */
+#ifndef NC_PAYLOAD_BYTES
+#define NC_PAYLOAD_BYTES NC_MAX_PAYLOAD_BYTES
+#endif
+
 #define NC_FRAME_HEADER_BYTES 4u
-#define NC_FRAME_BYTES (NC_FRAME_HEADER_BYTES + NC_MAX_PAYLOAD_BYTES + 4u)
-#define NC_ENCODED_BYTES (NC_MAX_PAYLOAD_BYTES + NC_FRAME_OVERHEAD_BYTES)
+#define NC_FRAME_BYTES (NC_FRAME_HEADER_BYTES + NC_PAYLOAD_BYTES + 4u)
+#define NC_ENCODED_BYTES (NC_PAYLOAD_BYTES + NC_FRAME_OVERHEAD_BYTES)
 
 /* Encodes `n_bytes` bytes without a zero at the end; `out` takes n_bytes + n_bytes / 254 + 1.
  * Returns how many bytes were written. */

@@ -24,7 +24,10 @@ class NpuPort(Component):
     offset, sel, write   byte address of its word, which of its bytes, write or read
     write_data
     ready, read_data     strobe: the access is done
-    active               the NPU needs its clock; combinational, from flip-flops and `access`
+    active               the NPU needs its clock; combinational, from flip-flops and accesses
+
+    Everything that goes to the NPU passes a flip-flop of its domain, so that a simulator has
+    nothing to compute in there while its clock stands still.
     """
 
     access: In(1)
@@ -44,7 +47,7 @@ class NpuPort(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.registers = self.registers
+        m.submodules.registers = DomainRenamer({"sync": "npu"})(self.registers)
         npu = NpuMacro(self.sizes)
         m.submodules.npu = DomainRenamer({"sync": "npu"})(npu)
         self._status(m, npu)
@@ -69,14 +72,13 @@ class NpuPort(Component):
         n_cycles = Signal(32)
         m.d.comb += registers.run_cycles.eq(n_cycles)
         with m.If(npu.start):
-            m.d.sync += n_cycles.eq(0)
+            m.d.npu += n_cycles.eq(0)
         with m.Elif(status.busy):
-            m.d.sync += n_cycles.eq(n_cycles + 1)
+            m.d.npu += n_cycles.eq(n_cycles + 1)
 
     def _control(self, m: Module, npu: NpuMacro) -> None:
-        """Registered: the strobes reach the NPU a cycle after the write, with its clock on."""
         registers = self.registers
-        m.d.sync += Cat(npu.start, npu.stop, npu.clear).eq(registers.control)
+        m.d.npu += Cat(npu.start, npu.stop, npu.clear).eq(registers.control)
         m.d.comb += [
             npu.first.eq(registers.first),
             npu.watchdog.eq(registers.watchdog),
@@ -87,28 +89,31 @@ class NpuPort(Component):
 
     def _memories(self, m: Module, npu: NpuMacro) -> None:
         """Reads whole words; writes what is selected. Nothing is done to a busy NPU."""
-        waited = Signal(range(HOST_LATENCY + 2))
-        first = Signal(2)
+        waited = Signal(range(HOST_LATENCY + 3))
+        first, count = Signal(2), Signal(3)
         with m.Switch(self.sel):
-            for sel, (at, count) in BYTES.items():
+            for sel, (at, n) in BYTES.items():
                 with m.Case(sel):
-                    m.d.comb += [first.eq(at), npu.host_count.eq(count)]
-        m.d.comb += [
+                    m.d.comb += [first.eq(at), count.eq(n)]
+        m.d.npu += [
             npu.host_store.eq(self.store),
             npu.host_addr.eq(self.offset + Mux(self.write, first, 0)),
+            npu.host_count.eq(count),
             npu.host_data.eq(self.write_data >> (first << 3)),
-            npu.host_write.eq(self.access & self.write & (waited == 0) & ~npu.status.busy),
+            npu.host_write.eq(self.access & self.write & ~npu.status.busy),
+        ]
+        m.d.comb += [
             self.read_data.eq(npu.host_read),
-            self.ready.eq(self.access & (waited == Mux(self.write, 0, HOST_LATENCY))),
+            self.ready.eq(self.access & (self.write | (waited == 1 + HOST_LATENCY))),
         ]
         m.d.sync += waited.eq(Mux(self.access & ~self.ready, waited + 1, 0))
 
     def _clock(self, m: Module, npu: NpuMacro) -> None:
+        works = npu.status.busy | npu.clearing | self.access
+        works |= self.registers.read | self.registers.write
         tail = Signal(range(TAIL + 1), init=TAIL)
-        works = npu.status.busy | npu.clearing | self.access | self.registers.read
-        works |= self.registers.write
         with m.If(works):
             m.d.sync += tail.eq(TAIL)
         with m.Elif(tail != 0):
             m.d.sync += tail.eq(tail - 1)
-        m.d.comb += self.active.eq(self.access | (tail != 0) | npu.status.busy | npu.clearing)
+        m.d.comb += self.active.eq(works | (tail != 0))

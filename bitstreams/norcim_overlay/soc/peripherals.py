@@ -12,6 +12,7 @@ from norcim_overlay.soc.flash import Flash, flash_pins
 from norcim_overlay.soc.npu_port import NpuPort
 from norcim_overlay.soc.parts import bus_signature
 from norcim_overlay.soc.register_bank import RegisterBank
+from norcim_overlay.soc.sha256 import Sha256
 from norcim_overlay.soc.system import System
 from norcim_overlay.soc.timer import Timer
 from norcim_overlay.soc.uart import Uart
@@ -45,6 +46,7 @@ class Peripherals(Component):
         m.submodules.timer = timer = Timer(config.clock_hz)
         m.submodules.system = system = System(config)
         m.submodules.flash = flash = Flash()
+        m.submodules.sha256 = sha256 = Sha256()
         m.submodules.npu = npu = NpuPort(config.sizes)
         connect(m, flash.pins, flipped(self.flash))
         m.d.comb += [
@@ -54,8 +56,9 @@ class Peripherals(Component):
             self.reset_request.eq(system.reset_request),
             self.npu_active.eq(npu.active),
         ]
-        banks = {"UART": uart.registers, "TIMER": timer.registers, "SYSTEM": system.registers,
-                 "FLASH": flash.registers, "NPU": npu.registers}  # fmt: skip
+        parts = {"UART": uart, "TIMER": timer, "SYSTEM": system, "FLASH": flash, "SHA256": sha256,
+                 "NPU": npu}  # fmt: skip
+        banks = {name: part.registers for name, part in parts.items()}
         self._decode(m, banks, npu)
         return m
 

@@ -20,7 +20,7 @@
 #define ADDRESS_SPACE 0x1000000u
 #define ERASE_MS 5000u   /* a worn sector takes 4 s */
 #define PROGRAM_MS 20u   /* 3 ms at most by the data sheets */
-#define TRANSFER_MS 10u  /* 32 bits take 64 clock cycles */
+#define MOST_POLLS 100u  /* 32 bits take 70 clock cycles, a poll at least 5 */
 #define FIFO_WORDS 8u
 
 /* How words are shifted. */
@@ -46,9 +46,10 @@ static void deselect(void)
 /* Waits for a word that came back. The controller always answers, unless it is broken. */
 static uint32_t take(void)
 {
-    const uint32_t since = nc_time_ms();
-    while ((NC_READ(FLASH, STATUS) & NC_BIT(FLASH, STATUS_RECEIVED)) == 0 &&
-           nc_time_ms() - since < TRANSFER_MS) {
+    for (uint32_t i = 0; i < MOST_POLLS; i++) {
+        if ((NC_READ(FLASH, STATUS) & NC_BIT(FLASH, STATUS_RECEIVED)) != 0) {
+            break;
+        }
     }
     return NC_READ(FLASH, DATA);
 }
@@ -112,7 +113,7 @@ static void take_bytes(uint8_t *bytes, uint32_t n_bytes)
     }
 }
 
-/* Keeps the controller's FIFO full: it, and not the CPU, sets the pace. */
+/* Reads words. Keeps the controller's FIFO full: it, and not the CPU, sets the pace. */
 static void take_words(uint8_t *bytes, uint32_t n_words)
 {
     uint32_t n_asked = 0;
@@ -130,13 +131,28 @@ static void take_words(uint8_t *bytes, uint32_t n_words)
     }
 }
 
+/* Sends words, one ahead of the one that is on the line; what comes back is dropped. */
+static void send_words(const uint8_t *bytes, uint32_t n_words)
+{
+    set_mode(SEND_WORD | NC_BIT(FLASH, CONTROL_SWAP));
+    for (uint32_t i = 0; i < n_words; i++) {
+        NC_WRITE(FLASH, DATA, nc_get_u32(bytes + (size_t)4 * i));
+        if (i > 0) {
+            (void)take();
+        }
+    }
+    if (n_words > 0) {
+        (void)take();
+    }
+}
+
 uint8_t nc_nor_read(const struct nc_nor *nor, uint32_t offset, uint8_t *bytes, uint32_t n_bytes)
 {
     if (is_outside(nor, offset, n_bytes)) {
         return NC_DEVICE_ERROR_FLASH_FAILED;
     }
     (void)exchange(SEND_WORD, READ_DUAL << 24 | (nor->base + offset));
-    (void)exchange(SEND_BYTE, 0);
+    (void)exchange(TAKE_BYTE, 0); /* the dummy; the chip then drives line 0 */
     take_words(bytes, n_bytes / 4u);
     take_bytes(bytes + n_bytes / 4u * 4u, n_bytes % 4u);
     deselect();
@@ -176,7 +192,8 @@ uint8_t nc_nor_program(const struct nc_nor *nor, uint32_t offset, const uint8_t 
         return NC_DEVICE_ERROR_FLASH_FAILED;
     }
     (void)exchange(SEND_WORD, PROGRAM_PAGE << 24 | (nor->base + offset));
-    for (uint32_t i = 0; i < n_bytes; i++) {
+    send_words(bytes, n_bytes / 4u);
+    for (uint32_t i = n_bytes / 4u * 4u; i < n_bytes; i++) {
         (void)exchange(SEND_BYTE, bytes[i]);
     }
     return finish(PROGRAM_MS);

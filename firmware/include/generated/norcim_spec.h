@@ -999,6 +999,19 @@ enum nc_device_error {
 #define NC_SYSTEM_FLASH_BASE_OFFSET 0x20u /* first byte of the flash that is ours */
 #define NC_SYSTEM_FLASH_BYTES_OFFSET 0x24u /* bytes of the flash that are ours */
 #define NC_SYSTEM_RECEIVE_BYTES_OFFSET 0x28u /* bytes that the UART's receiver holds */
+#define NC_SHA256_BASE 0x80000400u /* SHA-256 of one block */
+#define NC_SHA256_STATE_0_OFFSET 0x00u /* word 0 of the hash's state */
+#define NC_SHA256_STATE_1_OFFSET 0x04u /* word 1 of the hash's state */
+#define NC_SHA256_STATE_2_OFFSET 0x08u /* word 2 of the hash's state */
+#define NC_SHA256_STATE_3_OFFSET 0x0cu /* word 3 of the hash's state */
+#define NC_SHA256_STATE_4_OFFSET 0x10u /* word 4 of the hash's state */
+#define NC_SHA256_STATE_5_OFFSET 0x14u /* word 5 of the hash's state */
+#define NC_SHA256_STATE_6_OFFSET 0x18u /* word 6 of the hash's state */
+#define NC_SHA256_STATE_7_OFFSET 0x1cu /* word 7 of the hash's state */
+#define NC_SHA256_WORD_OFFSET 0x20u /* write: a word of the block; the 16th begins the rounds */
+#define NC_SHA256_STATUS_OFFSET 0x24u /* state of the rounds */
+#define NC_SHA256_STATUS_BUSY_SHIFT 0 /* they go on; nothing may be written */
+#define NC_SHA256_STATUS_BUSY_MASK 0x1u
 #define NC_NPU_BASE 0x80010000u /* the NPU */
 #define NC_NPU_ID_OFFSET 0x00u /* what this NPU is */
 #define NC_NPU_ID_ABI_LEVEL_SHIFT 0 /* ABI_LEVEL that the sequencer executes */

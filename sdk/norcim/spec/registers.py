@@ -118,6 +118,14 @@ SYSTEM_REGISTERS = (
     Register("RECEIVE_BYTES", 0x28, "ro", None, "bytes that the UART's receiver holds"),
 )  # fmt: skip
 
+SHA256_REGISTERS = (
+    *(Register(f"STATE_{i}", 4 * i, "port", 0, f"word {i} of the hash's state") for i in range(8)),
+    Register("WORD", 0x20, "port", 0, "write: a word of the block; the 16th begins the rounds"),
+    Register("STATUS", 0x24, "ro", 0, "state of the rounds", (
+        RegisterField("busy", 0, 1, "they go on; nothing may be written"),
+    )),
+)  # fmt: skip
+
 NPU_REGISTERS = (
     Register("ID", 0x00, "ro", None, "what this NPU is", (
         RegisterField("abi_level", 0, 16, "ABI_LEVEL that the sequencer executes"),
@@ -168,6 +176,7 @@ PERIPHERALS = (
     Peripheral("TIMER", 0x8000_0100, "time", TIMER_REGISTERS),
     Peripheral("FLASH", 0x8000_0200, "SPI flash controller", FLASH_REGISTERS),
     Peripheral("SYSTEM", 0x8000_0300, "what this SoC is; reset", SYSTEM_REGISTERS),
+    Peripheral("SHA256", 0x8000_0400, "SHA-256 of one block", SHA256_REGISTERS),
     Peripheral("NPU", 0x8001_0000, "the NPU", NPU_REGISTERS),
 )
 

@@ -55,7 +55,7 @@ def test_every_register_is_where_the_spec_says(peripheral: object) -> None:
 def test_what_is_not_there_is_a_bus_error() -> None:
     taken = {p.base + r.offset for p in PERIPHERALS for r in p.registers}
     holes = [p.base + offset for p in PERIPHERALS for offset in range(0, 256, 4)]
-    elsewhere = [0x8000_0400, 0x8000_FF00, 0x8001_0100, 0x8400_0000, 0xFFFF_FFFC]
+    elsewhere = [0x8000_0500, 0x8000_FF00, 0x8001_0100, 0x8400_0000, 0xFFFF_FFFC]
     elsewhere += [BASES["ACTIVATIONS"] + SIZES.n_activation_bytes,
                   BASES["WEIGHTS"] + SIZES.n_weight_bytes,
                   BASES["RECORDS"] + 4 * SIZES.n_record_words]  # fmt: skip
