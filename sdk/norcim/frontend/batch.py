@@ -98,10 +98,11 @@ def _axes(index: int, every: bool = False) -> _Rule:
         if axes is not None:
             return _attrs(node, {"axes": [_more(int(axis)) for axis in axes]}), values
         given = _integers(values, index)
-        if given is not None:
+        if given:
             return node, _with_const(values, index, [_more(axis) for axis in given])
         if every and not node.attrs.get("noop_with_empty_axes"):
-            return _attrs(node, {"axes": list(range(1, _rank(values) + 1))}), values
+            axes = list(range(1, _rank(values) + 1))
+            return _attrs(node, {"axes": axes}), values[:1]
         return node, values
 
     return rule
@@ -188,6 +189,8 @@ _RULES: Mapping[str, _Rule] = {
     "Gather": _axis(0),
     "LayerNormalization": _axis(-1),
     "LogSoftmax": _softmax,
+    "LpNormalization": _axis(-1),
+    "RMSNormalization": _axis(-1),
     "Pad": _pad,
     "Reshape": _reshape,
     "Slice": _slice,

@@ -188,8 +188,8 @@ def order_of_axes(factors: Sequence[Factor], shape: Sequence[int]) -> tuple[int,
 
 def input_layout(shape: Sequence[int]) -> Shape:
     """The (h, w, c) of an input that nothing has asked to lie otherwise."""
-    if len(shape) == 1:
-        return (1, 1, shape[0])
+    if len(shape) < 2:
+        return (1, 1, prod(shape))
     if len(shape) == 2:
         return (shape[0], 1, shape[1])
     return (prod(shape[:-2]), shape[-2], shape[-1])

@@ -52,6 +52,9 @@ def to_graph(model: Model) -> Graph:
     return _finish(_walk(model, first.builder.wanted, batch))
 
 
+_FLOATS = ("float", "float16", "bfloat16", "double")
+"""Types of real inputs; the program's own are codes in any case."""
+
 _BATCH_NAMES = ("N", "B", "batch", "batch_size", "batchsize")
 """Symbols that stand for a batch, wherever the axis is; it is 1 then."""
 
@@ -106,7 +109,7 @@ def _add_input(builder: Builder, info: ValueInfo, layouts: Layouts) -> View:
     default = (tuple(range(len(shape))), input_layout(shape))
     perm, tensor_shape = layouts.get(info.name, default)
     view = builder.add_input(info.name, shape, perm, tensor_shape)
-    return replace(view, integer="" if info.dtype == "float" else info.dtype, whole=not batched)
+    return replace(view, integer="" if info.dtype in _FLOATS else info.dtype, whole=not batched)
 
 
 def _open(dims: Sequence[Dim]) -> list[Dim]:
@@ -135,7 +138,7 @@ def _static_shape(info: ValueInfo, batched: bool) -> tuple[int, ...]:
             exit_code=EXIT_UNSUPPORTED,
         )
         raise _OpenShape(error)
-    if info.dtype not in ("float", "int8", "uint8"):
+    if info.dtype not in (*_FLOATS, "int8", "uint8"):
         fix = "export with float, int8 or uint8 inputs, or make it a constant"
         raise _OpenShape(_unsupported({f"input {info.name}: type {info.dtype}": fix}))
     return tuple(int(dim) for dim in dims[1 if batched else 0 :])

@@ -249,6 +249,7 @@ def table_handler(function: str, alpha: float = 0.0, beta: float = 0.0) -> Handl
         parameters = float(call.attr("alpha", alpha)), float(call.attr("beta", beta))
         return scalar(call, call.real(0), function, *parameters)
 
+    handle.__doc__ = f"{function.replace('_', ' ').capitalize()} of every element."
     return handle
 
 

@@ -88,25 +88,19 @@ def map_codes(codes: Codes, change: Any) -> Codes:
     return Codes(change(codes.codes), change(codes.scale), change(codes.zero_point))
 
 
-def per_channel_codes(codes: Codes) -> WeightCodes:
+def per_channel_codes(codes: Codes) -> WeightCodes | None:
     """Weight codes with one scale per last axis and zero point 0.
 
-    Raises Unsupported if the scale varies along another axis, or if moving the zero point to 0
-    leaves int8.
+    None if the scale varies along another axis, or if moving the zero point to 0 leaves int8: the
+    real weights are quantised anew then.
     """
     axes = tuple(range(codes.scale.ndim - 1))
     scale = codes.scale.max(axis=axes)
     if (codes.scale.min(axis=axes) != scale).any():
-        raise Unsupported(
-            "its weights are quantised along another axis than the output channel",
-            "quantise weights per tensor or per output channel",
-        )
+        return None
     centred = codes.codes.astype(np.int64) - codes.zero_point
     if centred.min(initial=0) < -128 or centred.max(initial=0) > 127:
-        raise Unsupported(
-            "its weights do not fit int8 with zero point 0",
-            "quantise weights symmetrically to int8 (zero point 0)",
-        )
+        return None
     return WeightCodes(np.ascontiguousarray(centred, np.int8), np.array(scale, np.float64))
 
 
@@ -143,6 +137,10 @@ def gemm(call: Call) -> Value:
     if alpha != 1.0:
         weight = weight * alpha
         codes = replace(codes, scale=codes.scale * alpha) if codes and alpha > 0 else None
+    bias = call.numbers(2)
+    if x.whole and bias is not None and bias.size not in (1, weight.shape[1]):  # one a row
+        rows = product(call, x, weight, codes, None)
+        return affine(call, rows, np.ones(()), beta * bias.astype(np.float64))
     return product(call, x, weight, codes, _bias(call, 2, weight.shape[1], beta))
 
 

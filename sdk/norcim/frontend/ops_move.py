@@ -238,7 +238,8 @@ def space_to_depth(call: Call) -> Value:
         raise ValueError(f"blocks of {block} in {x.shape} per sample")
     c, h, w = x.shape
     apart = reshape_view(call, x, (c, h // block, block, w // block, block))
-    return _joined(apart.permuted((2, 4, 0, 1, 3)), ((0, 1, 2), (3,), (4,)))
+    order = (0, 2, 4, 1, 3) if call.attr("mode", "DCR") == "CRD" else (2, 4, 0, 1, 3)
+    return _joined(apart.permuted(order), ((0, 1, 2), (3,), (4,)))
 
 
 def _joined(view: View, groups: Sequence[Sequence[int]]) -> View:

@@ -101,16 +101,22 @@ def reduce_sum(call: Call) -> Value:
 
 
 def _reduce(call: Call, x: View, kind: str) -> Value:
+    axes = named_axes(call, x)
+    return reduce_axes(call, x, axes, bool(call.attr("keepdims", 1)), kind) if axes else x
+
+
+def named_axes(call: Call, x: View) -> list[int]:
+    """The per-sample axes that a reduction names; none if it does nothing."""
     axes = call.ints("axes", 1)
     rank = len(x.shape) + 1
     if not axes:
         if call.attr("noop_with_empty_axes", 0):
-            return x
+            return []
         axes = list(range(rank))
     wanted = sorted({axis % rank for axis in axes})
     if wanted[0] == 0:
         raise MovesBatch("it reduces over the batch", "keep axis 0 out of its axes")
-    return reduce_axes(call, x, [a - 1 for a in wanted], bool(call.attr("keepdims", 1)), kind)
+    return [axis - 1 for axis in wanted]
 
 
 def reduce_axes(call: Call, x: View, axes: list[int], keep: bool, kind: str) -> View:

@@ -160,8 +160,9 @@ def identity(call: Call) -> Value:
 
 def dropout(call: Call) -> tuple[Value, ...]:
     """Dropout, which does nothing at inference; the mask is not there."""
-    if any(call.node.outputs[1:]):
-        raise Unsupported("its mask", "export the model in evaluation mode")
+    training = call.const(2)
+    if any(call.node.outputs[1:]) or (training is not None and training.array.any()):
+        raise Unsupported("its mask, or training", "export the model in evaluation mode")
     return (call.value(0),)
 
 

@@ -21,6 +21,8 @@ Codes = npt.NDArray[np.int64]
 
 SOFTMAX_SCALE = 1 / 256
 
+_LARGEST_FACTOR = 16384.0  # from a step of the inputs to one of the output
+
 
 def quantise_op(
     op: Op,
@@ -72,6 +74,7 @@ def _add(
 ) -> _Result:
     clamp = op.attrs["clamp"]
     q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
+    q_out = _in_reach(q_out, max(item.scale for item in q))
     if chip.stage == Stage.SHIFT:
         q_out, exponents = _power_of_two_scales(q, q_out)
         k = 15 - max(0, *exponents)
@@ -94,6 +97,17 @@ def _power_of_two_scales(q: list[QParams], q_out: QParams) -> tuple[QParams, lis
     return q_out, [min(14, round(math.log2(item.scale / q_out.scale))) for item in q]
 
 
+def _in_reach(q_out: QParams, factor: float) -> QParams:
+    """Parameters whose scale is not so far below `factor` that no multiplier bridges them.
+
+    Results that small against one step of the inputs are all 0, or saturate, in any case.
+    """
+    least = factor / _LARGEST_FACTOR
+    if q_out.scale >= least:
+        return q_out
+    return QParams(least, -128 if q_out.signed else 0, q_out.signed)
+
+
 def _octaves_from(base: float, q_out: QParams) -> QParams:
     """Parameters whose scale is `base` times a power of two and hardly below the given one."""
     scale = base * 2.0 ** math.ceil(math.log2(q_out.scale / base) - 0.1)
@@ -107,6 +121,7 @@ def _mul(
 ) -> _Result:
     clamp = op.attrs["clamp"]
     q_out = wanted or activation_qparams(expected, clamp or (-math.inf, math.inf), q[0].signed)
+    q_out = _in_reach(q_out, q[0].scale * q[1].scale)
     if chip.stage == Stage.SHIFT:
         q_out = _octaves_from(q[0].scale * q[1].scale, q_out)
     m, k = arith.encode_multiplier(q[0].scale * q[1].scale / q_out.scale)
@@ -142,6 +157,7 @@ def _avgpool(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
     q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
+    q_out = _in_reach(q_out, q[0].scale)
     area = op.attrs["kernel"][0] * op.attrs["kernel"][1]
     inside = _windows(op, np.ones((1, *x[0].shape[1:3], 1), np.int64), 0).sum(axis=-1)[0, :, :, 0]
     missing = area - inside

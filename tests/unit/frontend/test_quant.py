@@ -78,18 +78,17 @@ def test_uint8_weights_are_centred_where_that_is_exact(agrees):
     np.testing.assert_array_equal(got, codes.astype(int) - 128)
 
 
-def test_weights_that_do_not_fit_int8_are_refused(imported):
+def test_weights_that_do_not_fit_int8_are_quantised_anew(agrees):
     codes = RNG.integers(0, 256, (5, 3, 3, 3)).astype(np.uint8)
     node, constants = weight(codes=codes, scale=np.float32(0.01), zero=np.uint8(100))
-    with pytest.raises(NorcimError, match="do not fit int8") as caught:
-        imported(conv_nodes(node), {"x": (3, 6, 6)}, {**constants, **A, **B})
-    assert caught.value.id == "NC-E0203"
+    graph = agrees(conv_nodes(node), {"x": (3, 6, 6)}, {**constants, **A, **B})
+    assert graph.ops[0].weight_codes is None
 
 
-def test_weights_quantised_per_input_channel_are_refused(imported):
+def test_weights_quantised_per_input_channel_are_quantised_anew(imported):
     node, constants = weight(axis=1)
-    with pytest.raises(NorcimError, match="another axis"):
-        imported(conv_nodes(node), {"x": (3, 6, 6)}, {**constants, **A, **B})
+    graph = imported(conv_nodes(node), {"x": (3, 6, 6)}, {**constants, **A, **B})
+    assert graph.ops[0].weight_codes is None
 
 
 def test_float_weights_behind_a_qdq_pair_become_codes(agrees):
