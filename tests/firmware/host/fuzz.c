@@ -130,6 +130,12 @@ static uint8_t npu_run(void *c, uint32_t first, struct nc_npu_stop *stop)
     return draw(8) == 0 ? (uint8_t)draw(8) : (uint8_t)NC_DEVICE_ERROR_OK;
 }
 
+static void npu_begin(void *c, uint32_t activation_bytes)
+{
+    (void)c;
+    (void)activation_bytes;
+}
+
 static void clear_counters(void *c)
 {
     (void)c;
@@ -143,8 +149,8 @@ static void read_counters(void *c, uint32_t descriptor, uint32_t words[NC_COUNTE
     }
 }
 
-static const struct nc_npu npu = {npu_load, npu_read, npu_write, npu_run, clear_counters,
-                                  read_counters};
+static const struct nc_npu npu = {npu_begin, npu_load,       npu_read,     npu_write,
+                                  npu_run,   clear_counters, read_counters};
 static const struct nc_hal hal = {NULL,     flash_read, flash_erase, flash_program, uart_write,
                                   uart_can, uart_set,   now_ms,      reset,         &npu};
 static const struct nc_config config = {
