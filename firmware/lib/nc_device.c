@@ -164,6 +164,20 @@ static uint8_t write(struct nc_device *device, const struct nc_frame *frame,
     return error;
 }
 
+static uint8_t data(struct nc_device *device, const struct nc_frame *frame, uint32_t *n_payload)
+{
+    const uint32_t n_head = 4u * NC_DATA_REQUEST_WORDS;
+    if (frame->n_payload < n_head) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    const uint8_t error = nc_store_data(&device->store, nc_get_u32(frame->payload),
+                                        frame->payload + n_head, frame->n_payload - n_head);
+    nc_put_u32(nc_device_payload(device), device->store.next_offset);
+    nc_put_u32(nc_device_payload(device) + 4, device->store.grains);
+    *n_payload = 4u * NC_DATA_ANSWER_WORDS;
+    return error;
+}
+
 static uint8_t read(struct nc_device *device, const struct range *range, uint32_t *n_payload)
 {
     if (range->length > device->config.max_payload_bytes) {
@@ -294,9 +308,10 @@ static uint8_t execute_on_device(struct nc_device *device, const struct nc_frame
 static uint8_t execute(struct nc_device *device, const struct nc_frame *frame,
                        uint32_t *n_payload)
 {
-    const uint8_t unfinished = frame->type == NC_FRAME_TYPE_WRITE
-                                   ? (uint8_t)NC_DEVICE_ERROR_OK
-                                   : nc_store_finish(&device->store);
+    const bool in_transfer =
+        frame->type == NC_FRAME_TYPE_WRITE || frame->type == NC_FRAME_TYPE_DATA;
+    const uint8_t unfinished =
+        in_transfer ? (uint8_t)NC_DEVICE_ERROR_OK : nc_store_finish(&device->store);
     switch (frame->type) {
     case NC_FRAME_TYPE_HELLO:
     case NC_FRAME_TYPE_LOG:
@@ -312,6 +327,8 @@ static uint8_t execute(struct nc_device *device, const struct nc_frame *frame,
                                                 : execute_on_slot(device, frame, n_payload);
     case NC_FRAME_TYPE_RUN:
         return nc_device_run(device, frame, n_payload);
+    case NC_FRAME_TYPE_DATA:
+        return data(device, frame, n_payload);
     case NC_FRAME_TYPE_COUNTERS:
         return nc_device_counters(device, frame, n_payload);
     default:

@@ -11,6 +11,7 @@ void nc_store_begin(struct nc_store *store, const struct nc_hal *hal, uint32_t s
     nc_fill(store->erased, 0, sizeof store->erased);
     store->in_transfer = false;
     store->n_page = 0;
+    store->grains = 0;
     store->next_offset = 0;
     store->slot = NC_NO_SLOT;
 }
@@ -105,6 +106,7 @@ static uint8_t begin_transfer(struct nc_store *store, uint32_t slot, uint32_t of
     store->slot = (uint8_t)slot;
     store->next_offset = offset;
     store->n_page = 0;
+    store->grains = 0;
     return NC_DEVICE_ERROR_OK;
 }
 
@@ -141,11 +143,79 @@ uint8_t nc_store_write(struct nc_store *store, uint32_t slot, uint32_t offset,
     if (!store->in_transfer || slot != store->slot) {
         return NC_DEVICE_ERROR_NOT_ERASED;
     }
+    if (store->grains != 0) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
     return offset == store->next_offset ? take(store, bytes, n_bytes) : NC_DEVICE_ERROR_OK;
+}
+
+#define PAGE_GRAINS (NC_PAGE_BYTES / NC_GRAIN_BYTES)
+
+/* Programs the pages at the window's begin that are complete. */
+static uint8_t program_complete(struct nc_store *store)
+{
+    const uint32_t complete = (1u << PAGE_GRAINS) - 1u;
+    while ((store->grains & complete) == complete) {
+        store->n_page = NC_PAGE_BYTES;
+        store->next_offset += NC_PAGE_BYTES;
+        const uint8_t error = program_page(store);
+        if (error != NC_DEVICE_ERROR_OK) {
+            store->in_transfer = false;
+            return error;
+        }
+        store->grains >>= PAGE_GRAINS;
+        nc_copy(store->page, store->page + NC_PAGE_BYTES, NC_DATA_WINDOW_BYTES - NC_PAGE_BYTES);
+    }
+    return NC_DEVICE_ERROR_OK;
+}
+
+uint8_t nc_store_data(struct nc_store *store, uint32_t offset, const uint8_t *bytes,
+                      uint32_t n_bytes)
+{
+    if (!store->in_transfer) {
+        return NC_DEVICE_ERROR_NOT_ERASED;
+    }
+    if (store->n_page > 0 || n_bytes == 0 || n_bytes % NC_GRAIN_BYTES != 0) {
+        return NC_DEVICE_ERROR_BAD_REQUEST;
+    }
+    if (offset % NC_GRAIN_BYTES != 0) {
+        return NC_DEVICE_ERROR_BAD_RANGE;
+    }
+    const uint8_t error = check_change(store, store->slot, offset, n_bytes);
+    if (error != NC_DEVICE_ERROR_OK) {
+        return error;
+    }
+    /* What was programmed already has arrived before. */
+    const uint32_t done =
+        offset < store->next_offset ? nc_min(store->next_offset - offset, n_bytes) : 0;
+    const uint32_t at = offset + done - store->next_offset;
+    n_bytes -= done;
+    if (n_bytes == 0 || at + n_bytes > NC_DATA_WINDOW_BYTES) {
+        return NC_DEVICE_ERROR_OK; /* nothing is left, or it comes too early */
+    }
+    nc_copy(store->page + at, bytes + done, n_bytes);
+    for (uint32_t i = at / NC_GRAIN_BYTES; i < (at + n_bytes) / NC_GRAIN_BYTES; i++) {
+        store->grains |= 1u << i;
+    }
+    return program_complete(store);
+}
+
+/* Counts the grains of the first page that are there without a gap as its bytes. */
+static void count_grains(struct nc_store *store)
+{
+    while ((store->grains & 1u) != 0) {
+        store->grains >>= 1;
+        store->n_page += NC_GRAIN_BYTES;
+        store->next_offset += NC_GRAIN_BYTES;
+    }
+    store->grains = 0;
 }
 
 uint8_t nc_store_finish(struct nc_store *store)
 {
+    if (store->in_transfer && store->grains != 0) {
+        count_grains(store);
+    }
     const bool partial = store->in_transfer && store->n_page > 0;
     store->in_transfer = false;
     return partial ? program_page(store) : (uint8_t)NC_DEVICE_ERROR_OK;

@@ -18,8 +18,9 @@ struct nc_store {
     bool in_transfer;
     uint8_t slot; /* of the transfer */
     uint32_t next_offset;
-    uint32_t n_page;
-    uint8_t page[NC_PAGE_BYTES];
+    uint32_t n_page;                       /* bytes in order */
+    uint32_t grains;                       /* that have arrived in any order, from next_offset */
+    uint8_t page[NC_DATA_WINDOW_BYTES];
 };
 
 void nc_store_begin(struct nc_store *store, const struct nc_hal *hal, uint32_t slot_sectors);
@@ -38,6 +39,11 @@ uint8_t nc_store_erase(struct nc_store *store, uint32_t slot, uint32_t offset);
  * next ones are left; store->next_offset says which are due. */
 uint8_t nc_store_write(struct nc_store *store, uint32_t slot, uint32_t offset,
                        const uint8_t *bytes, uint32_t n_bytes);
+
+/* Takes whole grains of a transfer in any order; those outside the window are left.
+ * store->next_offset is the first page that is not complete, store->grains what it has. */
+uint8_t nc_store_data(struct nc_store *store, uint32_t offset, const uint8_t *bytes,
+                      uint32_t n_bytes);
 
 /* Ends the transfer: programs a page that is not full. */
 uint8_t nc_store_finish(struct nc_store *store);

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import select
 import subprocess
 import threading
+import time
 import tty
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,10 +70,62 @@ class InProcess:
         os.close(self._end)
 
 
+class BitErrors:
+    """Flips bits, each with the same chance; draws how far it is to the next."""
+
+    def __init__(self, chance: float, seed: int) -> None:
+        self._chance, self._rng = chance, random.Random(seed)
+        self._left = self._draw()
+        self.n_bits = 0
+
+    def _draw(self) -> int:
+        if self._chance == 0:
+            return 1 << 62
+        return int(math.log(1 - self._rng.random()) / math.log(1 - self._chance))
+
+    def spoil(self, data: bytes) -> bytes:
+        """The bytes as they arrive."""
+        out, n = bytearray(data), 8 * len(data)
+        while self._left < n:
+            out[self._left // 8] ^= 1 << self._left % 8
+            self.n_bits += 1
+            self._left += 1 + self._draw()
+        self._left -= n
+        return bytes(out)
+
+
+class Line:
+    """Bytes on their way in one direction, each of which takes byte_s seconds."""
+
+    def __init__(self, byte_s: float) -> None:
+        self._byte_s = byte_s
+        self._free = 0.0
+        self._pieces: deque[tuple[float, bytes]] = deque()
+
+    def put(self, data: bytes) -> None:
+        size = 16 if self._byte_s else len(data)
+        for at in range(0, len(data), size or 1):
+            piece = data[at : at + size]
+            self._free = max(self._free, time.monotonic()) + len(piece) * self._byte_s
+            self._pieces.append((self._free, piece))
+
+    def wait_s(self) -> float | None:
+        """Until the next piece arrives; None if nothing is on its way."""
+        return max(self._pieces[0][0] - time.monotonic(), 0.0) if self._pieces else None
+
+    def arrived(self) -> bytes:
+        data, now = b"", time.monotonic()
+        while self._pieces and self._pieces[0][0] <= now:
+            data += self._pieces.popleft()[1]
+        return data
+
+
 class PtyLink:
     """Carries bytes between a pseudo-terminal and a device until it is cut.
 
     drop, corrupt   share of frames in either direction that get lost or damaged
+    bit_errors      chance of a bit to be wrong, in either direction
+    baud            rate of the line in either direction, 0: as fast as it goes
     cut_after       bytes from the host after which the cable is out
     mute_after      bytes from the host after which the device hears nothing
     port            what the host opens
@@ -83,6 +138,8 @@ class PtyLink:
         *,
         drop: float = 0.0,
         corrupt: float = 0.0,
+        bit_errors: float = 0.0,
+        baud: int = 0,
         seed: int = 0,
         cut_after: int | None = None,
         mute_after: int | None = None,
@@ -90,6 +147,8 @@ class PtyLink:
         self._device = device
         self._faults = (drop, corrupt)
         self._rng = random.Random(seed)
+        self._bits = BitErrors(bit_errors, seed)
+        self._lines = [Line(10 / baud if baud else 0.0) for _ in range(2)]
         self._cut_after, self._mute_after = cut_after, mute_after
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
@@ -122,21 +181,30 @@ class PtyLink:
             sources.append(self._device.fileno)
         try:
             while True:
-                ready, _, _ = select.select(sources, [], [])
+                waits = [line.wait_s() for line in self._lines if line.wait_s() is not None]
+                ready, _, _ = select.select(sources, [], [], min(waits, default=None))
                 if self._wake in ready:
                     return
-                if self._master in ready and not self._from_host(os.read(self._master, 4096)):
-                    return
+                if self._master in ready:
+                    self._lines[0].put(os.read(self._master, 4096))
                 if self._device and self._device.fileno in ready:
                     data = self._device.receive()
                     if not data:
                         return
-                    self._write(self._spoil(data, 1))
+                    self._lines[1].put(data)
+                if not self._deliver():
+                    return
         except OSError:
             return
         finally:
             os.close(self._master)
             os.close(self._slave)
+
+    def _deliver(self) -> bool:
+        """Pass on what has arrived; False once the cable is out."""
+        self._write(self._spoil(self._lines[1].arrived(), 1))
+        data = self._lines[0].arrived()
+        return not data or self._from_host(data)
 
     def _from_host(self, data: bytes) -> bool:
         """Pass bytes on; False once the cable is out."""
@@ -154,8 +222,9 @@ class PtyLink:
             data = data[os.write(self._master, data) :]
 
     def _spoil(self, data: bytes, direction: int) -> bytes:
-        """Lose and damage whole frames."""
+        """Lose and damage whole frames, and bits."""
         drop, corrupt = self._faults
+        data = self._bits.spoil(data)
         if not drop and not corrupt:
             return data
         *frames, self._partial[direction] = (self._partial[direction] + data).split(b"\0")

@@ -123,7 +123,8 @@ def test_page_that_fails_is_told_by_the_next_request(lib: Library) -> None:
 
 
 REFUSED: list[tuple[int, bytes, str]] = [
-    (0x00, b"", "BAD_REQUEST"), (0x0C, b"", "BAD_REQUEST"), (0x7F, b"", "BAD_REQUEST"),
+    (0x00, b"", "BAD_REQUEST"), (0x0C, b"", "BAD_REQUEST"), (0x0D, b"", "BAD_REQUEST"),
+    (T.DATA, words(0) + bytes(16), "NOT_ERASED"), (0x7F, b"", "BAD_REQUEST"),
     (T.HELLO, b"x", "BAD_REQUEST"), (T.ERASE, b"", "BAD_REQUEST"),
     (T.ERASE, words(0, 0, 1), "BAD_REQUEST"), (T.ERASE, words(2, 0, 0), "BAD_SLOT"),
     (T.ERASE, words(0, 8192, 0), "BAD_RANGE"), (T.ERASE, words(0, -1, 0), "BAD_RANGE"),
@@ -378,3 +379,77 @@ def test_every_reading_may_fail(lib: Library) -> None:
         again = NativeDevice(lib, flash, make_config(2), MemoryNpu())
         assert again.loaded_slot == 0
     assert n > 40
+
+
+def _grains(base: int, grains: int) -> bytes:
+    return words(base, grains)
+
+
+def test_data_in_any_order(lib: Library) -> None:
+    """Grains in a random order, repeated, too early and too late, end as what was sent."""
+    rng = random.Random(3)
+    device = _device(lib)
+    data = rng.randbytes(2000)  # 125 grains: seven pages and a part
+    device.erase(0, 0)
+    device.ask(T.WRITE, words(0, 0, 0))
+    state = (0, 0)
+    while not _all_there(*state, len(data)):
+        at = 16 * rng.randrange(len(data) // 16)
+        part = data[at : at + 16 * rng.randrange(1, 5)]
+        answer = device.ask(T.DATA, words(at) + part)
+        before, state = state[0], (
+            int.from_bytes(answer[:4], "little"), int.from_bytes(answer[4:], "little"),
+        )  # fmt: skip
+        assert state[0] >= before
+        assert state[0] % 256 == 0
+    assert device.ask(T.READ, words(0, 0, 1024)) + device.ask(T.READ, words(0, 1024, 976)) == data
+    assert device.flash.data[3 * 4096 + 2000] == 0xFF
+
+
+def _all_there(base: int, grains: int, n_bytes: int) -> bool:
+    n_left = (n_bytes - base) // 16
+    return n_left <= 32 and grains & (1 << n_left) - 1 == (1 << n_left) - 1
+
+
+def test_data_outside_the_window_changes_nothing(lib: Library) -> None:
+    device = _device(lib)
+    device.erase(0, 0)
+    device.ask(T.WRITE, words(0, 256, 0))
+    assert device.ask(T.DATA, words(256 + 32) + bytes(32)) == _grains(256, 0b1100)
+    for offset in (0, 240, 768, 4000):
+        assert device.ask(T.DATA, words(offset) + bytes(16)) == _grains(256, 0b1100)
+    assert device.ask(T.DATA, words(752) + bytes(16)) == _grains(256, 1 << 31 | 0b1100)
+    assert _code(device, T.WRITE, words(0, 256, 4) + b"abcd") is DeviceError.BAD_REQUEST
+    device.ask(T.DATA, words(256) + b"a" * 16)
+    device.ask(T.LOG)  # ends the transfer: what is there without a gap is programmed
+    assert device.ask(T.READ, words(0, 256, 64)) == b"a" * 16 + b"\xff" * 48
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"abc", "BAD_REQUEST"), (words(0), "BAD_REQUEST"), (words(0) + bytes(15), "BAD_REQUEST"),
+        (words(8) + bytes(16), "BAD_RANGE"), (words(8192) + bytes(16), "BAD_RANGE"),
+        (words(-16) + bytes(32), "BAD_RANGE"),
+    ],
+)  # fmt: skip
+def test_data_that_is_refused(lib: Library, payload: bytes, code: str) -> None:
+    device = _device(lib)
+    device.erase(0, 0)
+    device.ask(T.WRITE, words(0, 0, 0))
+    assert _code(device, T.DATA, payload) is DeviceError[code]
+
+
+def test_data_after_a_part_of_a_page_in_order_is_refused(lib: Library) -> None:
+    device = _device(lib)
+    device.erase(0, 0)
+    device.ask(T.WRITE, words(0, 0, 0))
+    device.ask(T.WRITE, words(0, 0, 4) + b"abcd")
+    assert _code(device, T.DATA, words(16) + bytes(16)) is DeviceError.BAD_REQUEST
+
+
+def test_data_on_cells_that_are_not_erased_is_told(lib: Library) -> None:
+    device = _device(lib)
+    device.ask(T.WRITE, words(0, 0, 0))
+    assert _code(device, T.DATA, words(0) + bytes(256)) is DeviceError.NOT_ERASED
+    assert _code(device, T.DATA, words(0) + bytes(16)) is DeviceError.NOT_ERASED

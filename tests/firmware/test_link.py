@@ -16,9 +16,11 @@ from norcim.emulator.flash import FileFlash, NorFlash
 from norcim.emulator.slots import SlotTable
 from norcim.errors import NorcimError
 from norcim.image import build_image
+from norcim.spec.protocol import DEFAULT_BAUD
 from norcim.transport import LinkError, open_device, probe_port
 from norcim.transport.base import DeviceInfo
 from norcim.transport.board import Board
+from norcim.transport.noise import Noise
 from norcim.transport.serial import SerialStream
 from norcim.transport.wire import Patience
 from norcim_cli.main import main
@@ -104,6 +106,42 @@ def test_200_kb_over_a_good_and_over_a_bad_link(host_process: Process, flash_fil
             assert link.n_faults > 3 or not faults
             assert board.verify(1) == LARGE[96:128].hex()
         assert _cells(flash_file, 1, len(LARGE)) == LARGE
+
+
+@pytest.mark.slow
+def test_a_line_with_bit_errors(host_process: Process, flash_file: Path) -> None:
+    """1e-3 a bit: frames of 1,024 bytes never arrive, small ones carry 0.33 of the line and more.
+
+    With 60 KB the search for the size counts; benchmarks/link.py has the figure for 2 MB.
+    """
+    image = LARGE[:61_440]
+    with PtyLink(host_process, bit_errors=1e-3, seed=4) as link, _board(link) as board:
+        before = link.to_device
+        for offset in range(0, len(image), 4096):
+            board._erase_sector(1, offset)
+            board._program(1, offset, image[offset : offset + 4096])
+        board.log()  # ends the last transfer
+        share = len(image) / (link.to_device - before)
+        print(f"\n{share:.3f} of the bytes are data, {board.wire.noise.data_bytes} a frame")
+        assert share > 0.33
+        assert board.wire.noise.data_bytes in (32, 48)
+        assert 5e-4 < board.wire.noise.errors_per_bit < 2e-3
+    assert _cells(flash_file, 1, len(image)) == image
+
+
+def test_a_line_that_gets_better_goes_back_to_long_frames(
+    host_process: Process, flash_file: Path
+) -> None:
+    image = LARGE[: 60 * 4096]
+    with PtyLink(host_process) as link, _board(link) as board:
+        board._is_noisy = True
+        board.wire.noise = Noise(n_lost=2)
+        for offset in range(0, len(image), 4096):
+            board._erase_sector(1, offset)
+            board._program(1, offset, image[offset : offset + 4096])
+        board.log()
+        assert not board._is_noisy
+    assert _cells(flash_file, 1, len(image)) == image
 
 
 @pytest.mark.slow
@@ -323,4 +361,78 @@ def test_baud_rate_is_changed_and_proved(lib: Library) -> None:
         assert device.device.bauds == [1_000_000]
         assert _error(board.set_baud, 20_000_000).id == "NC-E0612"
         assert board.info().n_slots == 2
+    device.stop()
+
+
+class Deaf(InProcess):
+    """A device that hears only what is sent at its own rate, and no rate but some works."""
+
+    works = (DEFAULT_BAUD,)
+    host_rate = DEFAULT_BAUD
+
+    def send(self, data: bytes) -> None:
+        self.device.poll()
+        rate = (self.device.bauds or [DEFAULT_BAUD])[-1]
+        if rate == self.host_rate and rate in self.works:
+            super().send(data)
+
+
+class Quick(Deaf):
+    works = (DEFAULT_BAUD, 1_000_000)
+
+
+@pytest.fixture
+def follow_rate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A pseudo-terminal has no rate: tell the device what the host's port is set to."""
+    honest = SerialStream.set_baud
+
+    def set_baud(self: SerialStream, baud: int) -> None:
+        honest(self, baud)
+        Deaf.host_rate = baud
+
+    monkeypatch.setattr(SerialStream, "set_baud", set_baud)
+    yield
+    Deaf.host_rate = DEFAULT_BAUD
+
+
+@pytest.mark.usefixtures("follow_rate")
+@pytest.mark.parametrize(
+    ("kind", "asked", "used"),
+    [
+        (Deaf, 1_000_000, DEFAULT_BAUD),
+        (Quick, 1_000_000, 1_000_000),
+        (Quick, 11_000_000, DEFAULT_BAUD),
+    ],
+)
+def test_rate_that_does_not_work_is_given_up(
+    lib: Library, kind: type[Deaf], asked: int, used: int, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """It is not heard there, it works, or the device refuses it; afterwards all is as before."""
+    device = kind(lib, NorFlash(7), config=make_config(2), npu=MemoryNpu())
+    image = tmp_path / "a.cim"
+    image.write_bytes(IMAGE)
+    with PtyLink(device) as link:
+        assert main(["flash", str(image), "--port", link.port, "--baud", str(asked)]) == 0
+        said = f"does not work at {asked:,} baud: it goes on at {DEFAULT_BAUD:,}"
+        assert (said in capsys.readouterr().err) == (used == DEFAULT_BAUD)
+        assert device.device.bauds[-1:] in ([], [DEFAULT_BAUD])
+        Deaf.host_rate = DEFAULT_BAUD  # a port that is opened anew
+        with open_device(link.port) as board:
+            assert board.baud == DEFAULT_BAUD
+    device.stop()
+
+
+@pytest.mark.usefixtures("follow_rate")
+def test_device_left_at_another_rate_is_found_there(lib: Library) -> None:
+    """As after a session that was killed: the device stays at the rate that had proved itself."""
+    device = Quick(lib, NorFlash(7), config=make_config(2))
+    with PtyLink(device) as link:
+        killed = Board(SerialStream(link.port), QUICK, baud=1_000_000)
+        killed.wire.close()
+        Deaf.host_rate = DEFAULT_BAUD
+        assert device.device.bauds == [1_000_000]
+        assert _error(Board, SerialStream(link.port), QUICK).id == "NC-E0631"
+        with Board(SerialStream(link.port), QUICK, baud=1_000_000) as board:
+            assert board.baud == 1_000_000
     device.stop()

@@ -54,6 +54,8 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_N_SLOTS 2u
 #define NC_SECTOR_BYTES 4096u /* what one ERASE erases */
 #define NC_PAGE_BYTES 256u /* what is programmed at a time, once between two erasures */
+#define NC_GRAIN_BYTES 16u /* offset and length of DATA are multiples of it */
+#define NC_DATA_WINDOW_BYTES 512u /* two pages, from the first that is not complete */
 #define NC_ANSWER_TIMEOUT_MS 500u /* for an answer, but for those below */
 #define NC_ERASE_TIMEOUT_MS 6000u /* ERASE: a worn sector takes 4 s */
 #define NC_IMAGE_TIMEOUT_MS 20000u /* VERIFY, ACTIVATE, RUN with LOAD or START: they read or run an image */
@@ -63,6 +65,8 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 #define NC_HELLO_ANSWER_WORDS 15u
 #define NC_SLOT_RANGE_WORDS 3u
 #define NC_WRITE_ANSWER_WORDS 1u
+#define NC_DATA_REQUEST_WORDS 1u
+#define NC_DATA_ANSWER_WORDS 2u
 #define NC_ACTIVATE_ANSWER_WORDS 1u
 #define NC_RUN_REQUEST_WORDS 2u
 #define NC_RUN_LENGTH_WORDS 1u
@@ -143,6 +147,7 @@ enum nc_frame_type {
     NC_FRAME_TYPE_LOG = 9, /* oldest lines of the log, taken out of it; empty -> UTF-8 text */
     NC_FRAME_TYPE_RESET = 10, /* answered, then the device restarts; empty -> empty */
     NC_FRAME_TYPE_BAUD = 11, /* answered at the old rate, then the rate changes; BaudRequest -> empty */
+    NC_FRAME_TYPE_DATA = 12, /* bytes of a transfer in any order; DataRequest, bytes -> DataAnswer */
 };
 
 /* What a RUN request does. */
@@ -814,6 +819,27 @@ enum nc_device_error {
 #define NC_GET_WRITE_ANSWER_NEXT_OFFSET(w) (((w)[0] >> 0) & 0xffffffffu)
 #define NC_PUT_WRITE_ANSWER_NEXT_OFFSET(v) (((uint32_t)(v) & 0xffffffffu) << 0)
 #define NC_WRITE_ANSWER_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
+
+/* DataRequest: Where bytes of a transfer belong, 1 word; the bytes follow. */
+#define NC_DATA_REQUEST_OFFSET_WORD 0 /* first byte, from the start of the slot */
+#define NC_DATA_REQUEST_OFFSET_SHIFT 0
+#define NC_DATA_REQUEST_OFFSET_MASK 0xffffffffu
+#define NC_GET_DATA_REQUEST_OFFSET(w) (((w)[0] >> 0) & 0xffffffffu)
+#define NC_PUT_DATA_REQUEST_OFFSET(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_DATA_REQUEST_OWNED {0xffffffffu} /* bits that fields own; the others are 0 */
+
+/* DataAnswer: What a transfer has, 2 words. */
+#define NC_DATA_ANSWER_BASE_WORD 0 /* first byte of the first page that is not complete */
+#define NC_DATA_ANSWER_BASE_SHIFT 0
+#define NC_DATA_ANSWER_BASE_MASK 0xffffffffu
+#define NC_GET_DATA_ANSWER_BASE(w) (((w)[0] >> 0) & 0xffffffffu)
+#define NC_PUT_DATA_ANSWER_BASE(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_DATA_ANSWER_GRAINS_WORD 1 /* bit i: the grain at base + i * GRAIN_BYTES has arrived */
+#define NC_DATA_ANSWER_GRAINS_SHIFT 0
+#define NC_DATA_ANSWER_GRAINS_MASK 0xffffffffu
+#define NC_GET_DATA_ANSWER_GRAINS(w) (((w)[1] >> 0) & 0xffffffffu)
+#define NC_PUT_DATA_ANSWER_GRAINS(v) (((uint32_t)(v) & 0xffffffffu) << 0)
+#define NC_DATA_ANSWER_OWNED {0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* ActivateAnswer: The commit, 1 word. */
 #define NC_ACTIVATE_ANSWER_COUNTER_WORD 0 /* monotonic counter of the slot table after the commit */

@@ -20,6 +20,11 @@ full. A WRITE with bytes outside a transfer is refused as NOT_ERASED: the device
 resume, a host compares VERIFY of the sectors with its image, erases the first sector that differs
 and begins there.
 
+On a bad line a transfer goes on in DATA instead, in any order and in small frames: whole grains of
+GRAIN_BYTES bytes, of which the device keeps those that lie in the DATA_WINDOW_BYTES from the first
+page that is not complete, and says in every answer which it has. The last grain is filled up with
+0xff. WRITE and DATA with bytes are not mixed in a transfer.
+
 STEP compares a device with another machine layer by layer over a slow link: it runs a descriptor,
 firmware steps included, stops, takes the CRC-32 of the bytes that the descriptor has written (rows,
 then pixels, then channels, gaps left out), and goes on, until as many are run as were asked for, as
@@ -45,6 +50,8 @@ DEFAULT_BAUD = 115200  #: after reset, and after a baud rate that did not prove 
 N_SLOTS = 2
 SECTOR_BYTES = 4096  #: what one ERASE erases
 PAGE_BYTES = 256  #: what is programmed at a time, once between two erasures
+GRAIN_BYTES = 16  #: offset and length of DATA are multiples of it
+DATA_WINDOW_BYTES = 512  #: two pages, from the first that is not complete
 
 ANSWER_TIMEOUT_MS = 500  #: for an answer, but for those below
 ERASE_TIMEOUT_MS = 6000  #: ERASE: a worn sector takes 4 s
@@ -66,6 +73,7 @@ class FrameType(IntEnum):
     LOG = 0x09  #: oldest lines of the log, taken out of it; empty -> UTF-8 text
     RESET = 0x0A  #: answered, then the device restarts; empty -> empty
     BAUD = 0x0B  #: answered at the old rate, then the rate changes; BaudRequest -> empty
+    DATA = 0x0C  #: bytes of a transfer in any order; DataRequest, bytes -> DataAnswer
 
 
 class RunAction(IntEnum):
@@ -136,6 +144,21 @@ class WriteAnswer:
 
 
 @dataclass(frozen=True)
+class DataRequest:
+    """Where bytes of a transfer belong, 1 word; the bytes follow."""
+
+    offset: int = bits(0, 0, 32, "first byte, from the start of the slot")
+
+
+@dataclass(frozen=True)
+class DataAnswer:
+    """What a transfer has, 2 words."""
+
+    base: int = bits(0, 0, 32, "first byte of the first page that is not complete")
+    grains: int = bits(1, 0, 32, "bit i: the grain at base + i * GRAIN_BYTES has arrived")
+
+
+@dataclass(frozen=True)
 class ActivateAnswer:
     """The commit, 1 word."""
 
@@ -194,6 +217,8 @@ FRAME_HEADER_WORDS = 1
 HELLO_ANSWER_WORDS = 15
 SLOT_RANGE_WORDS = 3
 WRITE_ANSWER_WORDS = 1
+DATA_REQUEST_WORDS = 1
+DATA_ANSWER_WORDS = 2
 ACTIVATE_ANSWER_WORDS = 1
 RUN_REQUEST_WORDS = 2
 RUN_LENGTH_WORDS = 1

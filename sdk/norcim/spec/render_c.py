@@ -34,6 +34,8 @@ RECORDS: tuple[type, ...] = (
     protocol.HelloAnswer,
     protocol.SlotRange,
     protocol.WriteAnswer,
+    protocol.DataRequest,
+    protocol.DataAnswer,
     protocol.ActivateAnswer,
     protocol.RunRequest,
     protocol.RunLength,

@@ -102,6 +102,8 @@ def _protocol_page() -> str:
         protocol.HelloAnswer,
         protocol.SlotRange,
         protocol.WriteAnswer,
+        protocol.DataRequest,
+        protocol.DataAnswer,
         protocol.ActivateAnswer,
         protocol.RunRequest,
         protocol.RunLength,

@@ -39,6 +39,8 @@ from norcim.spec.protocol import (
 from norcim.spec.record import pack_record, unpack_record
 from norcim.transport.base import Device, DeviceInfo, ReportProgress, slot_or_none
 from norcim.transport.link import ByteStream, LinkError, nonsense
+from norcim.transport.noise import QUIET
+from norcim.transport.transfer import write_in_any_order, write_in_order
 from norcim.transport.wire import Patience, Wire
 
 _SHA256_BYTES = 32
@@ -63,6 +65,7 @@ class Board(Device):
         self._ports: tuple[Port, ...] | None = None
         self._is_closed = False
         self._baud = DEFAULT_BAUD
+        self._is_noisy = False
         try:
             self._begin(baud)
         except BaseException:
@@ -256,7 +259,12 @@ class Board(Device):
 
     def _program(self, slot: int, offset: int, data: bytes) -> None:
         self._check_open()
-        self.wire.transfer(slot, offset, data)
+        if self.wire.noise.errors_per_bit < QUIET or not self._is_noisy:
+            self._is_noisy = not write_in_order(self.wire, slot, offset, data)
+            if not self._is_noisy:
+                return
+            self._erase_sector(slot, offset)
+        write_in_any_order(self.wire, slot, offset, data)
 
     def _hash(self, slot: int, offset: int, length: int) -> bytes:
         found = self._on_slot(FrameType.VERIFY, slot, offset, length)

@@ -16,6 +16,7 @@ from norcim.spec.image_format import CHIP_HASH, CHIP_NAME
 from norcim.spec.protocol import (
     ANSWER,
     ANSWER_TIMEOUT_MS,
+    DEFAULT_BAUD,
     ERASE_TIMEOUT_MS,
     HELLO_ANSWER_WORDS,
     IMAGE_TIMEOUT_MS,
@@ -26,7 +27,6 @@ from norcim.spec.protocol import (
     PROTOCOL_VERSION,
     SECTOR_BYTES,
     SLOT_RANGE_WORDS,
-    WRITE_ANSWER_WORDS,
     FrameType,
     HelloAnswer,
     SlotRange,
@@ -41,8 +41,14 @@ from norcim.transport.link import (
     other_protocol,
     stopped_answering,
 )
+from norcim.transport.noise import Noise
 
-_RANGE_BYTES = 4 * SLOT_RANGE_WORDS
+_LEAST_PAUSE_S = 0.002
+_BITS_A_BYTE = 10  #: on a serial line: a start and a stop bit each
+
+_QUICK = frozenset({FrameType.HELLO, FrameType.ERASE, FrameType.WRITE, FrameType.READ,
+                    FrameType.LOG, FrameType.COUNTERS})  # fmt: skip
+"""What most devices answer at once; to be asked again early does them no harm."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +81,18 @@ class Wire:
 
     def __init__(self, stream: ByteStream, patience: Patience | None = None) -> None:
         self._stream = stream
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._reader = FrameReader()
         self._answers: deque[Frame] = deque()
         self._sequence = random.SystemRandom().randrange(1 << 16)
         self.n_sent_frames = 0
-        self.n_repeated = 0  #: requests and windows that were sent again
+        self.n_repeated = 0  #: requests, windows and frames that were sent again
+        self.noise = Noise()
+        self.idle_from = 0.0  #: when all that was sent will have left, by the line's rate
+        self._answer_s: float | None = None
+        self._spread_s = 0.0
+        self._usual_s: dict[FrameType, float] = {}  #: till the answer to a request sent once
+        self._byte_s = _BITS_A_BYTE / DEFAULT_BAUD
         self.max_payload_bytes = MIN_PAYLOAD_BYTES
         self.window_frames = 1
 
@@ -100,7 +112,7 @@ class Wire:
         Raises NC-E0631 if nothing answers, NC-E0633 for another protocol, NC-E0634 for nonsense.
         """
         self._stream.write(b"\0")  # ends whatever an earlier session left unfinished
-        patience = self._patience
+        patience = self.patience
         limit_s = patience.image_s if after_restart else patience.tries * patience.answer_s
         answer = self._exchange(FrameType.HELLO, b"", limit_s)
         if answer is None:
@@ -126,38 +138,45 @@ class Wire:
 
         Raises NC-E0632 if no answer comes, and the device's own error if it refuses.
         """
-        answer = self._exchange(type, payload, self._patience.limit_s(type))
+        answer = self._exchange(type, payload, self.patience.limit_s(type))
         if answer is None:
             raise stopped_answering(self.url, type.name)
+        self.check_status(answer)
+        return answer.payload
+
+    def check_status(self, answer: Frame) -> None:
+        """Raise the device's own error if it refuses."""
         if answer.status:
             stopped_at = answer.payload[:4]
             raise self._refused(
                 answer.status, int.from_bytes(stopped_at, "little") if stopped_at else None
             )
-        return answer.payload
+
+    def note_answer(self, seconds: float) -> None:
+        """Learn from the time between a frame that has left and its answer."""
+        seconds = max(seconds, 0.0)
+        if self._answer_s is None:
+            self._answer_s, self._spread_s = seconds, seconds / 2
+            return
+        self._spread_s += (abs(seconds - self._answer_s) - self._spread_s) / 4
+        self._answer_s += (seconds - self._answer_s) / 8
+
+    @property
+    def late_s(self) -> float:
+        """How long after a frame has left its answer counts as late (as in RFC 6298)."""
+        if self._answer_s is None:
+            return self.patience.answer_s / 4
+        late_s = self._answer_s + max(4 * self._spread_s, _LEAST_PAUSE_S)
+        return min(late_s, self.patience.answer_s)
 
     def on_slot(self, type: FrameType, slot: int, offset: int = 0, length: int = 0) -> bytes:
         """A request about bytes of a slot; its answer's payload."""
-        return self.request(type, _range(slot, offset, length))
-
-    def transfer(self, slot: int, offset: int, data: bytes) -> None:
-        """Program `data` from `offset` on, in windows of frames; the last page may wait for the
-        next request. Raises NC-E0632 if the device stops answering, or its own error."""
-        self.on_slot(FrameType.WRITE, slot, offset)
-        end, acknowledged, n_silent = offset + len(data), offset, 0
-        while acknowledged < end:
-            sent = self._send_window(slot, offset, data, acknowledged)
-            last_sent = sent[-1][1]
-            reached = self._gather(sent, acknowledged, end)
-            self.n_repeated += reached < last_sent
-            n_silent = 0 if reached > acknowledged else n_silent + 1
-            acknowledged = reached
-            if n_silent >= self._patience.tries:
-                raise stopped_answering(self.url, FrameType.WRITE.name)
+        return self.request(type, slot_range(slot, offset, length))
 
     def set_baud(self, baud: int) -> None:
         """Forget what came at the old rate and go on at another."""
         self._stream.set_baud(baud)
+        self._byte_s = _BITS_A_BYTE / baud
         self._reader = FrameReader()
         self._answers.clear()
 
@@ -180,35 +199,55 @@ class Wire:
             return nonsense(self.url, f"status {status:#x}")
         return device_error(code, self.url, descriptor=descriptor)
 
-    def _send(self, type: FrameType, payload: bytes) -> int:
+    def send(self, type: FrameType, payload: bytes) -> int:
         """Send a new request; returns its number."""
         self._sequence = (self._sequence + 1) & 0xFFFF
-        self._stream.write(encode_frame(Frame(type, 0, self._sequence, payload)))
+        self._write(Frame(type, 0, self._sequence, payload))
         self.n_sent_frames += 1
         return self._sequence
 
+    def _write(self, frame: Frame) -> None:
+        data = encode_frame(frame)
+        self._stream.write(data)
+        self.idle_from = max(self.idle_from, time.monotonic()) + len(data) * self._byte_s
+
     def _exchange(self, type: FrameType, payload: bytes, limit_s: float) -> Frame | None:
         """Send a request until its answer comes, less and less often; None after `limit_s`."""
-        sequence = self._send(type, payload)
+        sequence = self.send(type, payload)
         begin = time.monotonic()
-        pause_s = self._patience.answer_s
-        next_try = begin + pause_s
+        next_try, n_again = begin + self._pause_s(type, 0), 0
         while True:
-            answer = self._receive(next_try)
-            if answer and (answer.sequence, answer.type) == (sequence, type | ANSWER):
-                return answer
+            answer = self.receive(next_try)
             now = time.monotonic()
+            if answer and (answer.sequence, answer.type) == (sequence, type | ANSWER):
+                self.idle_from = min(self.idle_from, now)
+                if n_again == 0:
+                    self._note_usual(type, now - begin)
+                return answer
             if now < next_try:
                 continue
             if now - begin >= limit_s:
                 return None
             self.n_repeated += 1
-            self._stream.write(encode_frame(Frame(type, 0, sequence, payload)))
-            if limit_s > self._patience.tries * self._patience.answer_s:
-                pause_s *= 1.5  # it may be busy with what it was asked
-            next_try = min(now + pause_s, begin + limit_s)
+            n_again += 1
+            self._write(Frame(type, 0, sequence, payload))
+            next_try = min(now + self._pause_s(type, n_again), begin + limit_s)
 
-    def _receive(self, until: float) -> Frame | None:
+    def _pause_s(self, type: FrameType, n_again: int) -> float:
+        """How long to wait before a request is sent again: not long on a line that loses much."""
+        patience = self.patience
+        if type not in _QUICK:
+            return float(patience.answer_s * 1.5**n_again)  # it may be busy with what it was asked
+        if not self.n_repeated:
+            return patience.answer_s
+        usual_s = self._usual_s.get(type, patience.answer_s / 4)
+        return float(min(usual_s * 1.25**n_again, patience.answer_s))
+
+    def _note_usual(self, type: FrameType, seconds: float) -> None:
+        before = self._usual_s.get(type, seconds)
+        self._usual_s[type] = max(1.5 * seconds, 0.9 * before, 5 * _LEAST_PAUSE_S)
+
+    def receive(self, until: float) -> Frame | None:
         """The next good frame, None if none comes until then."""
         while not self._answers:
             left_s = until - time.monotonic()
@@ -218,49 +257,7 @@ class Wire:
                 return None
         return self._answers.popleft()
 
-    def _send_window(
-        self, slot: int, offset: int, data: bytes, position: int
-    ) -> deque[tuple[int, int]]:
-        """Send frames from `position` on; returns number and end offset of each."""
-        size = self.max_payload_bytes - _RANGE_BYTES
-        sent: deque[tuple[int, int]] = deque()
-        while position < offset + len(data) and len(sent) < self.window_frames:
-            part = data[position - offset : position - offset + size]
-            payload = _range(slot, position, len(part)) + part
-            position += len(part)
-            sent.append((self._send(FrameType.WRITE, payload), position))
-        return sent
 
-    def _gather(self, sent: deque[tuple[int, int]], acknowledged: int, end: int) -> int:
-        """Wait for the answers to a window; returns how far the transfer is.
-
-        An answer tells that all frames before it were answered or lost, so that only the loss of
-        the last costs a time-out.
-        """
-        until = time.monotonic() + self._patience.answer_s
-        while sent:
-            answer = self._receive(until)
-            if answer is None or time.monotonic() >= until:
-                break
-            numbers = [number for number, _ in sent]
-            if answer.type != FrameType.WRITE | ANSWER or answer.sequence not in numbers:
-                continue
-            if answer.status:
-                raise self._refused(answer.status, None)
-            acknowledged = self._read_progress(answer, acknowledged, end)
-            for _ in range(numbers.index(answer.sequence) + 1):
-                sent.popleft()
-            until = time.monotonic() + self._patience.answer_s
-        return acknowledged
-
-    def _read_progress(self, answer: Frame, acknowledged: int, end: int) -> int:
-        if len(answer.payload) != 4 * WRITE_ANSWER_WORDS:
-            raise nonsense(self.url, f"WRITE answered with {len(answer.payload)} bytes")
-        reached = int.from_bytes(answer.payload, "little")
-        if not acknowledged <= reached <= end:
-            raise nonsense(self.url, f"next offset {reached}, between {acknowledged} and {end}")
-        return reached
-
-
-def _range(slot: int, offset: int, length: int) -> bytes:
+def slot_range(slot: int, offset: int, length: int) -> bytes:
+    """The record that begins a request about bytes of a slot."""
     return pack_record(SlotRange(slot, offset, length), SLOT_RANGE_WORDS)
