@@ -46,8 +46,10 @@ def open_device(url: str, chip: Chip | None = None, *, baud: int | None = None) 
         )  # fmt: skip
     from norcim.transport.board import Board
     from norcim.transport.serial import SerialStream
+    from norcim.transport.virtual import is_virtual
+    from norcim.transport.wire import SIMULATED, Patience
 
-    return Board(SerialStream(url), baud=baud)
+    return Board(SerialStream(url), SIMULATED if is_virtual(url) else Patience(), baud=baud)
 
 
 def list_serial_ports() -> list[tuple[str, str, DeviceInfo | NorcimError]]:

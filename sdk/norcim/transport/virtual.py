@@ -111,6 +111,11 @@ def list_virtual_boards() -> list[BoardFiles]:
     return [board for board in found if board.is_running()]
 
 
+def is_virtual(port: str) -> bool:
+    """Whether a port is that of a virtual board that runs."""
+    return any(port == str(files.port) for files in list_virtual_boards())
+
+
 def stop_board(name: str) -> None:
     """End a board by its name, whoever started it. Raises NC-E0643 if none runs."""
     files = board_files(name)

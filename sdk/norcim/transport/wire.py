@@ -67,6 +67,10 @@ class Patience:
         return max(long.get(type, 0.0), self.tries * self.answer_s)
 
 
+SIMULATED = Patience(answer_s=2.0, erase_s=60.0, image_s=600.0)
+"""For a virtual board: its second takes 25 to 50 of a processor's, and a busy machine has less."""
+
+
 @dataclass(frozen=True)
 class Hello:
     """Who answered: its record, chip name and chip hash."""
