@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from norcim.errors import NorcimError
+from norcim.chips import list_chips
+from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.transport import DeviceInfo
 from norcim_cli.main import main
 
@@ -19,7 +20,7 @@ def lines_of(capsys: Capture) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_chips_lists_all_four(capsys: Capture) -> None:
+def test_chips_lists_the_reference_chips(capsys: Capture) -> None:
     assert main(["chips"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("digital", "nor1", "overlay", "wtm2101"))
@@ -28,8 +29,19 @@ def test_chips_lists_all_four(capsys: Capture) -> None:
 def test_chips_as_json_is_one_object_a_chip(capsys: Capture) -> None:
     assert main(["chips", "--json"]) == 0
     found = lines_of(capsys)
-    assert [chip["name"] for chip in found] == ["digital", "nor1", "overlay", "wtm2101"]
+    assert [chip["name"] for chip in found] == list(list_chips())
+    assert {chip["role"] for chip in found} == {"network", "estimate"}
     assert {chip["schema"] for chip in found} == {"norcim.chip.v1"}
+
+
+def test_peaks_are_compared_with_what_is_published(capsys: Capture) -> None:
+    assert main(["estimate", "--peak", "--json"]) == 0
+    found = {row["chip"]: row for row in lines_of(capsys)}
+    assert "wtm2101" in found
+    assert "nor1" not in found
+    assert main(["estimate", "--peak", "--chip", "nor1"]) == 0
+    assert "nor1" in capsys.readouterr().out
+    assert main(["estimate"]) == EXIT_USAGE
 
 
 def test_one_chip_shows_every_value_with_its_source(capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +57,26 @@ def _print_list(found: list[Chip]) -> None:
             "n_columns": arrays.n_columns,
             "n_cells": chip.n_cells,
             "fingerprint": chip.fingerprint,
+            "memory": chip.about.memory,
+            "domain": chip.about.domain,
+            "role": chip.about.role,
+            "published": asdict(chip.published),
         }
         if console.STATE.json_mode:
             console.emit("chip.v1", console_row)
         size = f"{arrays.count} x {arrays.n_rows} x {arrays.n_columns}"
-        rows.append((chip.name, size, f"{chip.n_cells:,}", chip.title))
-    console.table(("chip", "arrays", "weights", "what"), rows, right=" rr ")
+        runs = chip.about.role == "network"
+        kind = f"{chip.about.memory} {chip.about.domain}"
+        rows.append((chip.name, kind, size if runs else "", _published(chip), chip.title))
+    console.table(("chip", "memory", "arrays", "published", "what"), rows, right="  r  ")
+    console.say("without arrays: for estimates only; sources and ASSUMED marks: norcim chips NAME")
+
+
+def _published(chip: Chip) -> str:
+    """What the maker published, in short."""
+    due = chip.published
+    parts = ((due.tops, "TOPS"), (due.tops_per_w, "TOPS/W"), (due.power_w, "W"))
+    return ", ".join(f"{value:g} {unit}" for value, unit in parts if value)
 
 
 def _print_one(chip: Chip) -> None:

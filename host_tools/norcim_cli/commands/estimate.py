@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="[IMAGE]", required=False)
 @click.option(
     "-c", "--chip", metavar="NAME|FILE", help="Chip; default: the one the image was compiled for."
 )
+@click.option(
+    "--peak",
+    "at_peak",
+    is_flag=True,
+    help="Peak of a chip against what is published; of all chips without --chip.",
+)
 @options.common
-def estimate(image: str, chip: str | None) -> None:
+def estimate(image: str | None, chip: str | None, at_peak: bool) -> None:
     """Estimate latency and energy of one inference.
 
     From the image's counts and the chip file's constants, by layer and by where the energy goes.
@@ -29,12 +35,47 @@ def estimate(image: str, chip: str | None) -> None:
     from norcim.analysis.estimate import estimate as estimate_image
     from norcim.chips import load_chip
 
+    if at_peak:
+        _print_peaks(chip)
+        return
+    if image is None:
+        raise click.UsageError("Missing argument 'IMAGE' (or give --peak).")
     _, content = files.load_image(image)
     found = estimate_image(content, load_chip(chip or content.chip))
     if console.STATE.json_mode:
         console.emit("estimate.v1", asdict(found))
         return
     print_estimate(found)
+
+
+def _print_peaks(name: str | None) -> None:
+    """Published and estimated peak figures: one chip, or all that have something published."""
+    from norcim.analysis.peak import peak, ratios
+    from norcim.chips import list_chips, load_chip
+
+    rows = []
+    for chip in [load_chip(each) for each in ([name] if name else list_chips())]:
+        found, due, off = peak(chip), chip.published, ratios(chip)
+        if not name and not off:
+            continue
+        if console.STATE.json_mode:
+            console.emit("peak.v1", {
+                "chip": chip.name, "tops": found.tops, "power_w": found.power_w,
+                "tops_per_w": found.tops_per_w, "energy": asdict(found.energy),
+                "published": asdict(due), "ratios": off,
+            })  # fmt: skip
+        pairs = (
+            (due.tops, found.tops, "tops"), (due.tops_per_w, found.tops_per_w, "tops_per_w"),
+            (due.power_w, found.power_w, "power_w"),
+        )  # fmt: skip
+        rows.append((chip.name, *(_pair(*pair, off) for pair in pairs), due.note))
+    headings = ("chip", "TOPS", "TOPS/W", "W", "note")
+    console.table(headings, rows, right=" rrr")
+    console.say("published -> estimated (ratio); most constants are fitted: norcim chips NAME")
+
+
+def _pair(due: float, mine: float, key: str, off: dict[str, float]) -> str:
+    return f"{due:g} -> {mine:.3g} ({off[key]:.2f})" if due else f"- -> {mine:.3g}"
 
 
 def print_estimate(found: Estimate) -> None:

@@ -23,7 +23,7 @@ from norcim.chips.model import (
     Region,
     Timing,
 )
-from norcim.chips.schema import UNBINDING
+from norcim.chips.schema import NOT_INHERITED, UNBINDING
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.spec.program import Rule, Stage
 
@@ -77,13 +77,38 @@ def parse_chip(data: bytes, where: str) -> Chip:
             fix="correct the line that the message names",
             exit_code=EXIT_USAGE,
         ) from cause
-    entries = flatten(tree, where)
+    entries = flatten(_with_base(tree, where), where)
     sources = {key: check_source(entry, key, where) for key, entry in entries.items()}
     values = {key: check_value(entry, key, where) for key, entry in entries.items()}
     values["name"] = check_heading(tree, "name", where)
     title = check_heading(tree, "title", where)
     _check_consistent(values, where)
     return _build_chip(values, title, sources)
+
+
+def _with_base(tree: dict[str, Any], where: str) -> dict[str, Any]:
+    """The tree with what it lacks taken from the shipped chip that `base` names, if it names one.
+
+    Inherited values are marked as ASSUMED; what a chip is and what its maker published is not
+    inherited. Raises NC-E0701 if the base is no shipped chip, or has a base itself.
+    """
+    if "base" not in tree:
+        return tree
+    base = check_heading(tree, "base", where)
+    own = {key: body for key, body in tree.items() if key != "base"}
+    if base not in list_chips():
+        raise _unknown_chip(base)
+    text = (resources.files("norcim.chips") / "data" / f"{base}.toml").read_text("utf-8")
+    source = tomllib.loads(text)
+    if "base" in source:
+        raise _unknown_chip(base)
+    for section, body in source.items():
+        if not isinstance(body, dict) or section in NOT_INHERITED:
+            continue
+        inherited = {key: entry | {"source": f"ASSUMED: as {base}"} for key, entry in body.items()}
+        given = own.get(section, {})
+        own[section] = inherited | given if isinstance(given, dict) else given
+    return own
 
 
 def _check_consistent(values: dict[str, Any], where: str) -> None:

@@ -19,6 +19,9 @@ ROLES = ("network", "estimate")
 UNBINDING = ("about", "published", "cells")
 """Sections that no image depends on: they are optional and not part of a chip's fingerprint."""
 
+NOT_INHERITED = ("about", "published")
+"""Sections that a chip file does not take from its base."""
+
 DEFAULT_SOURCE = "default of norcim: not given in the chip file"
 
 

@@ -25,9 +25,17 @@ _NEEDED_VECTOR_OP = {
 def check_support(graph: Graph, chip: Chip) -> None:
     """Check operations, cells and memory against a chip, without calibration.
 
-    Raises NC-E0305 with every operation that the chip lacks, NC-E0302 or NC-E0304 if it does not
-    fit.
+    Raises NC-E0711 if the chip file is for estimates only, NC-E0305 with every operation that the
+    chip lacks, NC-E0302 or NC-E0304 if it does not fit.
     """
+    if chip.about.role == "estimate":
+        raise NorcimError(
+            "NC-E0711", f"chip {chip.name!r} is for estimates only", where=chip.name,
+            got=chip.published.note or chip.sources["about.role"],
+            why="its array is not published, so a network compiled for it would say nothing",
+            fix="take a chip whose role is network (`norcim chips`)",
+            exit_code=EXIT_UNSUPPORTED,
+        )  # fmt: skip
     missing = [
         f"{op.node} ({op.kind})"
         for op in graph.ops

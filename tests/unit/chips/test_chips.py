@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from norcim.analysis.peak import peak, ratios, unexplained
 from norcim.chips import list_chips, load_chip, parse_chip
 from norcim.chips.schema import SCHEMA
 from norcim.errors import EXIT_USAGE, NorcimError
@@ -45,11 +47,12 @@ def with_value(key: str, value: str) -> str:
     return changed
 
 
-def test_four_chips_ship() -> None:
-    assert list_chips() == ("digital", "nor1", "overlay", "wtm2101")
+def test_reference_chips_and_those_of_the_market_ship() -> None:
+    assert {"digital", "nor1", "overlay", "wtm2101", "m1076", "ibm-64core"} <= set(list_chips())
+    assert len(list_chips()) > 50
 
 
-@pytest.mark.parametrize("name", ["digital", "nor1", "overlay", "wtm2101"])
+@pytest.mark.parametrize("name", list_chips())
 def test_shipped_chip_loads_under_its_own_name_and_every_value_has_a_source(name: str) -> None:
     chip = load_chip(name)
     assert chip.name == name
@@ -225,3 +228,82 @@ def test_page_explains_every_key() -> None:
         if not any(x.startswith(head) and x.endswith(tail) for x in lines)
     ]
     assert missing == []
+
+
+def test_page_lists_every_chip_with_its_title() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "chips-of-the-market.md").read_text()
+    reference = {"digital", "nor1", "overlay"}
+    missing = [
+        name
+        for name in set(list_chips()) - reference
+        if f"| `{name}` | {load_chip(name).title} |" not in page
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", list_chips())
+def test_peak_is_near_what_is_published_or_the_file_says_why_not(name: str) -> None:
+    chip = load_chip(name)
+    assert unexplained(chip) == []
+    if chip.about.role == "estimate":
+        assert chip.published.note or ratios(chip)
+
+
+def test_an_unexplained_miss_is_found() -> None:
+    chip = load_chip("m1076")
+    wrong = replace(chip, published=replace(chip.published, tops=50.0))
+    assert unexplained(wrong) == ["tops"]
+
+
+def test_peak_of_a_known_array() -> None:
+    found = peak(load_chip("wtm2101"))
+    assert found.tops == pytest.approx(2 * 896 * 896 / (56 * 14 / 24e6) / 1e12)
+    assert found.power_w == pytest.approx(4.93e-3, rel=0.01)
+    assert found.tops_per_w == pytest.approx(found.tops / found.power_w)
+
+
+BASED = """
+name = "mine"
+title = "Mine"
+base = "nor1"
+[arrays]
+n_rows = { value = 512, source = "data sheet" }
+regions = { value = [[0, 512]], source = "data sheet" }
+"""
+
+
+def test_a_base_gives_what_the_file_lacks_and_marks_it_as_assumed() -> None:
+    chip, base = parse_chip(BASED.encode(), "my.toml"), load_chip("nor1")
+    assert (chip.arrays.n_rows, chip.sources["arrays.n_rows"]) == (512, "data sheet")
+    assert chip.arrays.n_columns == base.arrays.n_columns
+    assert chip.sources["arrays.n_columns"] == "ASSUMED: as nor1"
+    assert chip.cells == base.cells
+    assert chip.about.memory == "unknown"
+    assert chip.fingerprint != base.fingerprint
+
+
+@pytest.mark.parametrize("base", ["nor9", "m1076"])
+def test_a_base_is_a_shipped_chip_without_one(base: str) -> None:
+    assert refused_id(BASED.replace("nor1", base)) == "NC-E0701"
+
+
+def refused_id(text: str) -> str:
+    with pytest.raises(NorcimError) as caught:
+        parse_chip(text.encode(), "my.toml")
+    return caught.value.id
+
+
+def test_cells_do_not_change_the_fingerprint() -> None:
+    other = re.sub(
+        r"^program_floor = \{ value = [^,]*", "program_floor = { value = 9.0", NOR1, flags=re.M
+    )
+    chip = parse_chip(other.encode(), "nor1")
+    assert chip.cells.program_floor == 9
+    assert chip.fingerprint == load_chip("nor1").fingerprint
+
+
+def test_cells_are_optional() -> None:
+    bare = NOR1[: NOR1.index("[about]")]
+    chip = parse_chip(bare.encode(), "nor1")
+    assert chip.cells.kind == "none"
+    assert chip.sources["cells.kind"].startswith("default")
