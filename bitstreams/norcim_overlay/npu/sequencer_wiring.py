@@ -136,6 +136,7 @@ class SequencerWiring(Component):
             li.split.eq(d.encoding == Encoding.PN),
             li.is_mvm.eq(op.is_mvm), li.is_binary.eq(op.is_binary),
             li.window_last.eq(self.window.is_last), li.window_left.eq(self.window.left),
+            li.window_start.eq(self.window.start_left), li.n_channels.eq(self.window.n_channels),
             li.slots.eq(self.slots),
             li.weight_first.eq(Mux(op.is_mvm, t.cells, depthwise) + self.channel),
             li.weight_step.eq(Mux(op.is_mvm, t.n_cols, d.in_c)),

@@ -41,6 +41,7 @@ class Window(Component):
     advance, count  go on by so many inputs, all of this tap
     addr, inside    the input's address and whether it lies inside the input
     left            inputs of this tap from here on
+    start_left      the same at the start of a position
     is_last         the last input of the window
     """
 
@@ -68,6 +69,7 @@ class Window(Component):
     addr: Out(32)
     inside: Out(1)
     left: Out(16)
+    start_left: Out(16)
     is_last: Out(1)
 
     def elaborate(self, platform: object) -> Module:
@@ -78,6 +80,7 @@ class Window(Component):
         m.d.comb += [
             self.addr.eq(cursor.addr),
             self.left.eq(cursor.left),
+            self.start_left.eq(start.left),
             self.inside.eq(_within(cursor.y, self.in_h) & _within(cursor.x, self.in_w)),
             self.is_last.eq(
                 (cursor.ky + 1 == self.kernel_h)
