@@ -66,6 +66,8 @@ static void log_start(struct nc_log *log)
         nc_log_add(log, ", value %\n", nc_trap_record.value);
     } else if ((cause & NC_BIT(SYSTEM, CAUSE_WATCHDOG)) != 0) {
         nc_log_add(log, "restarted by the watchdog\n", 0);
+    } else if ((cause & NC_BIT(SYSTEM, CAUSE_BUS)) != 0) {
+        nc_log_add(log, "restarted by a bus error\n", 0);
     } else if ((cause & NC_BIT(SYSTEM, CAUSE_SOFTWARE)) != 0) {
         nc_log_add(log, "restarted\n", 0);
     }

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal
 from amaranth.lib.wiring import Component, Out
 
 from norcim_overlay.soc.parts import bus_signature
@@ -16,7 +16,6 @@ PACKAGE = "pythondata_cpu_vexriscv"
 FILE = "VexRiscv.v"
 BUS_OUTPUTS = {"adr": "ADR", "dat_w": "DAT_MOSI", "sel": "SEL", "cyc": "CYC", "stb": "STB",
                "we": "WE", "cti": "CTI", "bte": "BTE"}  # fmt: skip
-BUS_INPUTS = {"dat_r": "DAT_MISO", "ack": "ACK", "err": "ERR"}
 
 
 def cpu_verilog() -> str:
@@ -33,6 +32,8 @@ def cpu_verilog() -> str:
 class Cpu(Component):
     """The core. Starts at address 0; addresses from 0x80000000 on are not cached.
 
+    It does not know bus errors: a word that cannot be read is 0, which is no instruction.
+
     instructions, data   Wishbone initiators
     """
 
@@ -47,8 +48,9 @@ class Cpu(Component):
         for prefix, bus in (("iBusWishbone", self.instructions), ("dBusWishbone", self.data)):
             for name, theirs in BUS_OUTPUTS.items():
                 ports[f"o_{prefix}_{theirs}"] = getattr(bus, name)
-            for name, theirs in BUS_INPUTS.items():
-                ports[f"i_{prefix}_{theirs}"] = getattr(bus, name)
+            ports[f"i_{prefix}_DAT_MISO"] = Mux(bus.err, 0, bus.dat_r)
+            ports[f"i_{prefix}_ACK"] = bus.ack | bus.err
+            ports[f"i_{prefix}_ERR"] = bus.err
         m.submodules.core = Instance(
             "VexRiscv",
             i_clk=ClockSignal(),

@@ -27,6 +27,7 @@ class Peripherals(Component):
 
     bus             Wishbone target; requests are registered first, for the sake of the clock rate
     uart_rx, uart_tx, flash   pins
+    bus_error       strobe: the CPU's access failed, here or in the RAM
     reset_request   strobe, see System
     npu_active      see NpuPort
     """
@@ -37,6 +38,7 @@ class Peripherals(Component):
             {
                 "bus": In(bus_signature()), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1),
                 "flash": Out(flash_pins()), "reset_request": Out(1), "npu_active": Out(1),
+                "bus_error": In(1),
             }
         )  # fmt: skip
 
@@ -53,6 +55,7 @@ class Peripherals(Component):
             uart.rx.eq(self.uart_rx),
             self.uart_tx.eq(uart.tx),
             system.millisecond.eq(timer.millisecond),
+            system.bus_error.eq(self.bus_error),
             self.reset_request.eq(system.reset_request),
             self.npu_active.eq(npu.active),
         ]

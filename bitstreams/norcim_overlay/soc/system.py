@@ -1,6 +1,6 @@
 """What this SoC is, the software reset and the CPU's watchdog."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from norcim.spec.registers import SYSTEM_REGISTERS
@@ -9,14 +9,16 @@ from norcim_overlay.soc.register_bank import RegisterBank
 
 
 class System(Component):
-    """Constants of the configuration, and two reasons to restart.
+    """Constants of the configuration, and three reasons to restart.
 
     registers       of SYSTEM_REGISTERS
     millisecond     strobe
+    bus_error       strobe: the CPU asked for data that are not there
     reset_request   strobe: whoever makes the clocks shall hold the reset for a few cycles
     """
 
     millisecond: In(1)
+    bus_error: In(1)
     reset_request: Out(1)
 
     def __init__(self, config: SocConfig) -> None:
@@ -43,16 +45,16 @@ class System(Component):
 
     def _restart(self, m: Module) -> None:
         registers = self.registers
-        cause = Signal(2, reset_less=True)  # what the reset is about to be, and then was
+        cause = Signal(3, reset_less=True)  # what the reset is about to be, and then was
         left = Signal(32)
         runs_out = (left == 1) & self.millisecond
         m.d.comb += [
             registers.cause.eq(cause),
             registers.watchdog.eq(left),
-            self.reset_request.eq(registers.reset[0] | runs_out),
+            self.reset_request.eq(registers.reset[0] | runs_out | self.bus_error),
         ]
         with m.If(self.reset_request):
-            m.d.sync += cause.eq(registers.reset[0] | runs_out << 1)
+            m.d.sync += cause.eq(Cat(registers.reset[0], runs_out, self.bus_error))
         with m.If(registers.watchdog_write):
             m.d.sync += left.eq(registers.watchdog_data)
         with m.Elif(self.millisecond & (left != 0)):

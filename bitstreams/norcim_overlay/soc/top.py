@@ -45,6 +45,7 @@ class Soc(Component):
         flash = peripherals.flash
         m.d.comb += [
             peripherals.uart_rx.eq(self.uart_rx),
+            peripherals.bus_error.eq(cpu.data.err),
             self.uart_tx.eq(peripherals.uart_tx),
             self.flash_cs.eq(flash.cs),
             self.flash_sck.eq(flash.sck),

@@ -1017,6 +1017,8 @@ enum nc_device_error {
 #define NC_SYSTEM_CAUSE_SOFTWARE_MASK 0x1u
 #define NC_SYSTEM_CAUSE_WATCHDOG_SHIFT 1 /* WATCHDOG ran out */
 #define NC_SYSTEM_CAUSE_WATCHDOG_MASK 0x1u
+#define NC_SYSTEM_CAUSE_BUS_SHIFT 2 /* the CPU asked for data at an address that nothing answers */
+#define NC_SYSTEM_CAUSE_BUS_MASK 0x1u
 #define NC_SYSTEM_WATCHDOG_OFFSET 0x0cu /* milliseconds until the SoC restarts; 0: never */
 #define NC_SYSTEM_CLOCK_HZ_OFFSET 0x10u /* clock cycles a second */
 #define NC_SYSTEM_UART_HZ_OFFSET 0x14u /* DIVISOR of the UART is this, divided by the baud rate */

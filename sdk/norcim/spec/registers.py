@@ -3,7 +3,7 @@
 Registers are 32 bits wide and are read and written as whole words, at byte offsets from the base
 of their peripheral. Addresses from IO_BASE on are not cached. Memory windows take bytes, half words
 and words, but for the record memory, which is written in whole words. An access to an address that
-nothing answers is a bus error: the CPU traps.
+nothing answers is a bus error, which restarts the SoC.
 
 The NPU keeps its counters per descriptor, so that one run shows where its time goes and where a
 converter clips: write the descriptor's number to COUNTER_SELECT and read them. Its LAYOUT registers
@@ -107,6 +107,7 @@ SYSTEM_REGISTERS = (
     Register("CAUSE", 0x08, "ro", 0, "what the last reset was", (
         RegisterField("software", 0, 1, "RESET was written"),
         RegisterField("watchdog", 1, 1, "WATCHDOG ran out"),
+        RegisterField("bus", 2, 1, "the CPU asked for data at an address that nothing answers"),
     )),
     Register("WATCHDOG", 0x0C, "port", 0, "milliseconds until the SoC restarts; 0: never"),
     Register("CLOCK_HZ", 0x10, "ro", None, "clock cycles a second"),

@@ -99,5 +99,11 @@ def test_time_passes_and_the_watchdog_bites_once() -> None:
         await cpu.wait(1)
         assert sum(seen) == 2
         assert await cpu.read("SYSTEM", "CAUSE") == 0b01
+        cpu.ctx.set(cpu.top.bus_error, 1)
+        await cpu.wait(1)
+        cpu.ctx.set(cpu.top.bus_error, 0)
+        await cpu.wait(1)
+        assert sum(seen) == 3
+        assert await cpu.read("SYSTEM", "CAUSE") == 0b100
 
     run(testbench, watch)
