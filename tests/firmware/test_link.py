@@ -288,7 +288,7 @@ def test_wrong_abi_level_is_refused_before_anything_is_erased(
 def test_damaged_image_is_refused(fw_host: Path, flash_file: Path) -> None:
     damaged = bytearray(NEWER)
     damaged[2000] ^= 1
-    assert _refused_by(fw_host, flash_file, bytes(damaged)) == ("NC-E0516", 1)
+    assert _refused_by(fw_host, flash_file, bytes(damaged)) == ("NC-E0516", 3)
 
 
 def test_image_for_another_chip_is_refused(fw_host: Path, flash_file: Path) -> None:

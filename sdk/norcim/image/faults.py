@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from norcim.errors import NorcimError
+from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 
 
 def refuse(id: str, where: str, what: str, expected: object = "", got: object = "") -> NoReturn:
@@ -13,6 +13,7 @@ def refuse(id: str, where: str, what: str, expected: object = "", got: object = 
         id, what, where=where, expected=str(expected), got=str(got),
         why="no machine could execute this program safely",
         fix="compile the model again; if the image came from `norcim compile`, report a bug",
+        exit_code=EXIT_UNSUPPORTED,
     )  # fmt: skip
 
 

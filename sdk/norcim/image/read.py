@@ -129,7 +129,10 @@ def read_image(data: bytes, *, verify_key: bytes | None = None) -> ImageContent:
 
 
 def _refuse(id: str, what: str, expected: str = "", got: object = "", where: str = "") -> NoReturn:
-    raise NorcimError(id, what, where=where, expected=expected, got=str(got), fix=_AGAIN)
+    raise NorcimError(
+        id, what, where=where, expected=expected, got=str(got), fix=_AGAIN,
+        exit_code=EXIT_UNSUPPORTED,
+    )  # fmt: skip
 
 
 def _get(data: bytes, place: ByteField) -> bytes:

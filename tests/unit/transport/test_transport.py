@@ -146,8 +146,8 @@ def _flip(image: bytes, offset: int) -> bytes:
 @pytest.mark.parametrize(
     ("image", "id", "exit_code"),
     [
-        (IMAGE[:-1], "NC-E0512", 1),
-        (_flip(IMAGE, 2000), "NC-E0516", 1),
+        (IMAGE[:-1], "NC-E0512", 3),
+        (_flip(IMAGE, 2000), "NC-E0516", 3),
         (_flip(IMAGE, 4), "NC-E0511", 3),
         (IMAGE, "NC-E0615", 3),
         (build_image(sample_content(chip="nor1", chip_hash=load_chip("nor1").fingerprint,
