@@ -79,6 +79,22 @@ def compile_model(
     return _with_known_answer(content, data, graph)
 
 
+def trial_content(path: str | Path, chip: Chip, graph: Graph) -> ImageContent:
+    """The program that a model becomes, calibrated on noise: its sizes are right, no numbers are.
+
+    graph  what the model imports as
+    Raises as `compile_model`.
+    """
+    rng = np.random.default_rng(0)
+    noise: dict[str, Array] = {}
+    for port in graph.inputs:
+        if port.codes == "float32":
+            noise[port.tensor] = rng.normal(size=(2, *port.shape)).astype(np.float32)
+        else:
+            noise[port.tensor] = rng.integers(0, 100, (2, *port.shape)).astype(port.codes)
+    return compile_model(path, chip, noise)
+
+
 def _check_memories(content: ImageContent, chip: Chip) -> None:
     """Raises NC-E0306 if a memory of the chip other than the activations' is too small."""
     short = [

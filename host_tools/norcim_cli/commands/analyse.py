@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from norcim_cli import console, files, options
+from norcim_cli.units import spell
 
 if TYPE_CHECKING:
     from norcim.ir.graph import Graph
@@ -19,37 +20,50 @@ if TYPE_CHECKING:
 @options.chip
 @options.common
 def analyse(model: str, chip: str) -> None:
-    """Say whether a model fits a chip; what it needs.
+    """Say whether a model fits a chip; what it needs, how long it takes, what it costs.
 
     Needs no calibration. Everything that is not supported is listed at once, with what to do;
     the exit code is then 3.
     """
+    from norcim.analysis.estimate import cells_used, estimate
     from norcim.chips import load_chip
     from norcim.frontend import import_onnx
+    from norcim.image import memory_needs
     from norcim.mapper import check_support
+    from norcim.runtime import trial_content
 
     files.refuse_image(model)
     loaded = load_chip(chip)
     graph = import_onnx(model)
     check_support(graph, loaded)
     rows = op_rows(graph)
-    name = Path(model).name
+    content = trial_content(model, loaded, graph)
+    found = estimate(content, loaded)
+    needs = memory_needs(content)
     total = {
         "n_macs": sum(row["n_macs"] for row in rows),
         "n_weights": sum(row["n_weights"] for row in rows),
         "n_cells": loaded.n_cells,
+        "n_cells_used": cells_used(content),
+        "latency_s": found.latency_s,
+        "energy_j": found.energy.total_j,
+        **needs,
     }
+    name = Path(model).name
     if console.STATE.json_mode:
-        console.emit(
-            "analyse.v1", {"name": Path(model).name, "chip": loaded.name, **total, "ops": rows}
-        )
+        console.emit("analyse.v1", {"name": name, "chip": loaded.name, **total, "ops": rows})
         return
     print_ops(rows)
-    share = 100 * total["n_weights"] / total["n_cells"]
+    share = 100 * total["n_cells_used"] / total["n_cells"]
     console.say(
         f"{name}: every operation is supported on {loaded.name}, and it fits; "
-        f"{total['n_macs']:,} MACs, {total['n_weights']:,} weights "
-        f"({share:.1f} % of {total['n_cells']:,} cells)"
+        f"{total['n_macs']:,} MACs, {total['n_weights']:,} weights in {total['n_cells_used']:,} "
+        f"cells ({share:.1f} % of {total['n_cells']:,})"
+    )
+    console.say(
+        f"{needs['activation_bytes']:,} bytes of activations, {needs['n_descriptors']} "
+        f"descriptors, {needs['n_tables']} tables; about {spell(found.latency_s, 's')} and "
+        f"{spell(found.energy.total_j, 'J')} an inference"
     )
 
 

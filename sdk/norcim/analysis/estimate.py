@@ -121,6 +121,16 @@ def estimate(content: ImageContent, chip: Chip) -> Estimate:
     )
 
 
+def cells_used(content: ImageContent) -> int:
+    """Cell pairs that the program's tiles take, copies and bias rows included."""
+    return sum(
+        tile.n_cols * n_wordlines(step, tile)
+        for step in content.program
+        if step.opcode == Opcode.MVM
+        for tile in tiles_of(content, step)
+    )
+
+
 def layer_name(content: ImageContent, index: int) -> str:
     """Name of layer `index` in the image's metadata, or `layer N` if it has none."""
     layers = content.meta.get("layers", [])

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from norcim.frontend.builder import check_budget
 from norcim.frontend.call import Array, Call
 from norcim.frontend.constants import evaluate_node
 from norcim.frontend.load import Node
@@ -29,6 +28,8 @@ _KEPT = (
     "mode",
     "nearest_mode",
 )
+_LONGEST = 4096  # of an axis: the matrix is made whole
+
 _OPSET = 19  # of the Resize that defines the matrices
 
 
@@ -95,7 +96,8 @@ def _floats(call: Call, index: int) -> list[float] | None:
 
 def _matrix(attrs: Mapping[str, Any], size: int, target: int, scale: float | None) -> Array:
     """(size, target): what resizing makes of one axis."""
-    check_budget(size * max(size, target), "Resize")
+    if max(size, target) > _LONGEST:
+        raise Unsupported(f"an axis of {size} to {target}", f"at most {_LONGEST} are supported")
     given = {"scales": np.array([1.0, scale], np.float32)} if scale is not None else {
         "sizes": np.array([size, target], np.int64)
     }  # fmt: skip
@@ -105,7 +107,10 @@ def _matrix(attrs: Mapping[str, Any], size: int, target: int, scale: float | Non
     arrays: dict[str, Array] = {"x": np.eye(size, dtype=np.float32), **given}
     node = Node("Resize", "", "Resize", tuple(inputs), ("y",), attrs)
     values = [Const(arrays[name]) if name else None for name in inputs]
-    return evaluate_node(node, values, _OPSET)[0]
+    try:
+        return evaluate_node(node, values, _OPSET)[0]
+    except Exception as error:  # onnx's reference raises whatever it meets
+        raise ValueError(f"{dict(attrs)}: {error}") from error
 
 
 def _along(call: Call, x: View, axis: int, matrix: Array) -> View:

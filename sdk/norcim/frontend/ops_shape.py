@@ -135,6 +135,8 @@ def unsqueeze(call: Call) -> Value:
     view = call.view(0)
     rank = len(view.shape) + 1 + len(axes)
     added = {axis % rank for axis in axes}
+    if len(added) != len(axes):
+        raise ValueError(f"axes {axes} name one twice")
     if 0 in added:
         raise MovesBatch(
             "it adds an axis in front of the batch", "add axes behind axis 0", at_one=False

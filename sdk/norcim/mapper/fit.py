@@ -26,7 +26,8 @@ def check_support(graph: Graph, chip: Chip) -> None:
     """Check operations, cells and memory against a chip, without calibration.
 
     Raises NC-E0711 if the chip file is for estimates only, NC-E0305 with every operation that the
-    chip lacks, NC-E0302 or NC-E0304 if it does not fit.
+    chip lacks, NC-E0301, NC-E0302 or NC-E0304 if it does not fit. Where several hold, the first
+    one's id with the reasons of all.
     """
     if chip.about.role == "estimate":
         raise NorcimError(
@@ -36,6 +37,26 @@ def check_support(graph: Graph, chip: Chip) -> None:
             fix="take a chip whose role is network (`norcim chips`)",
             exit_code=EXIT_UNSUPPORTED,
         )  # fmt: skip
+    checks = (_check_operations, choose_group_limit, plan_memory)
+    found: list[NorcimError] = []
+    for check in checks:
+        try:
+            check(graph, chip)
+        except NorcimError as error:
+            found.append(error)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise NorcimError(
+            found[0].id,
+            f"{len(found)} things keep the model off chip {chip.name!r}",
+            where="; ".join(f"{e.id} {e.what}: {e.where or e.got}" for e in found),
+            fix="; ".join(dict.fromkeys(e.fix for e in found if e.fix)),
+            exit_code=EXIT_UNSUPPORTED,
+        )
+
+
+def _check_operations(graph: Graph, chip: Chip) -> None:
     missing = [
         f"{op.node} ({op.kind})"
         for op in graph.ops
@@ -50,8 +71,6 @@ def check_support(graph: Graph, chip: Chip) -> None:
             fix="take another chip (`norcim chips`), or replace these operations",
             exit_code=EXIT_UNSUPPORTED,
         )
-    choose_group_limit(graph, chip)
-    plan_memory(graph, chip)
 
 
 GROUP_LIMITS = (0, 32, 8, 1)
