@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -59,7 +61,7 @@ class Peripherals(Component):
             self.reset_request.eq(system.reset_request),
             self.npu_active.eq(npu.active),
         ]
-        parts = {"UART": uart, "TIMER": timer, "SYSTEM": system, "FLASH": flash, "SHA256": sha256,
+        parts: dict[str, Any] = {"UART": uart, "TIMER": timer, "SYSTEM": system, "FLASH": flash, "SHA256": sha256,
                  "NPU": npu}  # fmt: skip
         banks = {name: part.registers for name, part in parts.items()}
         self._decode(m, banks, npu)
