@@ -61,8 +61,10 @@ class Peripherals(Component):
             self.reset_request.eq(system.reset_request),
             self.npu_active.eq(npu.active),
         ]
-        parts: dict[str, Any] = {"UART": uart, "TIMER": timer, "SYSTEM": system, "FLASH": flash, "SHA256": sha256,
-                 "NPU": npu}  # fmt: skip
+        parts: dict[str, Any] = {
+            "UART": uart, "TIMER": timer, "SYSTEM": system, "FLASH": flash, "SHA256": sha256,
+            "NPU": npu,
+        }  # fmt: skip
         banks = {name: part.registers for name, part in parts.items()}
         self._decode(m, banks, npu)
         return m
