@@ -14,7 +14,7 @@ from norcim.errors import NorcimError
 from norcim.frontend.values import Factor, Unsupported, View, contiguous, merge
 from norcim.ir.graph import Floats, Op, QParams, Shape, Tensor, WeightCodes
 
-MAX_ELEMENTS = 1 << 26
+MAX_ELEMENTS = 1 << 24
 """Elements that one tensor may have: far above any chip, far below what would hurt the host."""
 
 

@@ -21,6 +21,8 @@ Codes = npt.NDArray[np.int64]
 
 SOFTMAX_SCALE = 1 / 256
 
+_BYTE_STEP = 512  # 16-bit multipliers of this step are int8 integers times a power of two
+
 _LARGEST_FACTOR = 16384.0  # from a step of the inputs to one of the output
 
 
@@ -168,6 +170,8 @@ def _avgpool(
         q_out = _octaves_from(q[0].scale / int(counts[0]), q_out)
     pairs = [arith.encode_multiplier(q[0].scale / q_out.scale / max(1, n)) for n in counts]
     m, k = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    if chip.stage == Stage.SHIFT and np.ptp(counts) > 0:
+        m = np.clip(np.rint(m / _BYTE_STEP), 64, 127).astype(np.int64) * _BYTE_STEP
     bounds = (q_out.lo, q_out.hi)
     taps = _windows(op, x[0], q[0].zero_point)
     out = arith.average_pool(

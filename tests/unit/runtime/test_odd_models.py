@@ -189,3 +189,16 @@ def test_a_shift_chip_multiplies_and_averages_by_powers_of_two(
     column = content.columns[steps[Opcode.AVGPOOL].column_base]
     factors = steps[Opcode.MUL].multiplier_a, column.multiplier
     assert all(factor & (factor - 1) == 0 for factor in factors)
+
+
+def test_a_shift_chip_averages_partial_windows_by_whole_numbers(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    attrs = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    model = build([make_node("AveragePool", ["x"], ["y"], **attrs)], {"x": (3, 6, 6)})
+    x = rng.standard_normal((20, 3, 6, 6)).astype(np.float32)
+    check(model, "wtm2101", x, tmp_path)
+    content = compile_model(tmp_path / "model.onnx", load_chip("wtm2101"), {"x": x})
+    multipliers = {column.multiplier for column in content.columns}
+    assert len(multipliers) > 1
+    assert all(m % 512 == 0 and m // 512 <= 127 for m in multipliers)
