@@ -1,6 +1,6 @@
 """Chip files: geometry, converters, memories, timing and energy, each value with its source."""
 
-from norcim.chips.load import list_chips, load_chip, parse_chip
+from norcim.chips.load import list_chips, load_chip, parse_chip, read_chip_file
 from norcim.chips.model import (
     About,
     Arrays,
@@ -28,4 +28,5 @@ __all__ = [
     "list_chips",
     "load_chip",
     "parse_chip",
+    "read_chip_file",
 ]

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,18 @@ def load_chip(name_or_path: str | Path) -> Chip:
 
     Raises NC-E0701 (no such chip or file), NC-E0702 (not TOML), NC-E0703 to NC-E0707 (bad values).
     """
+    return parse_chip(read_chip_file(name_or_path), str(name_or_path))
+
+
+def read_chip_file(name_or_path: str | Path) -> bytes:
+    """The bytes of a shipped chip's file, or of any chip file. Raises NC-E0701."""
     name = str(name_or_path)
     if name in list_chips():
-        text = (resources.files("norcim.chips") / "data" / f"{name}.toml").read_bytes()
-        return parse_chip(text, name)
+        return (resources.files("norcim.chips") / "data" / f"{name}.toml").read_bytes()
     path = Path(name)
     if not path.is_file():
         raise _unknown_chip(name)
-    return parse_chip(path.read_bytes(), name)
+    return path.read_bytes()
 
 
 def _unknown_chip(name: str) -> NorcimError:
@@ -63,8 +68,11 @@ def _unknown_chip(name: str) -> NorcimError:
     )
 
 
-def parse_chip(data: bytes, where: str) -> Chip:
-    """Parse and check the bytes of a chip file; `where` names it in errors."""
+def parse_chip(data: bytes, where: str, overrides: Mapping[str, Any] | None = None) -> Chip:
+    """Parse and check the bytes of a chip file; `where` names it in errors.
+
+    overrides  dotted key -> value that takes the place of the file's, checked as it
+    """
     try:
         tree = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
@@ -77,7 +85,11 @@ def parse_chip(data: bytes, where: str) -> Chip:
             fix="correct the line that the message names",
             exit_code=EXIT_USAGE,
         ) from cause
-    entries = flatten(_with_base(tree, where), where)
+    tree = _with_base(tree, where)
+    for key, value in (overrides or {}).items():
+        section, _, name = key.partition(".")
+        tree.setdefault(section, {})[name] = {"value": value, "source": "varied"}
+    entries = flatten(tree, where)
     sources = {key: check_source(entry, key, where) for key, entry in entries.items()}
     values = {key: check_value(entry, key, where) for key, entry in entries.items()}
     values["name"] = check_heading(tree, "name", where)

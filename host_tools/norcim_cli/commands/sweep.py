@@ -1,0 +1,119 @@
+"""`norcim sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from norcim.errors import EXIT_USAGE, NorcimError
+from norcim_cli import console, files, options
+from norcim_cli.ages import parse_age
+
+if TYPE_CHECKING:
+    from norcim.sweep import Job
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@options.chip
+@click.option(
+    "--vary",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUES",
+    help="adc_bits=4..10, sigma_w=0..8:0.5, temperature=25,85, arrays.n_rows=256,512.",
+)
+@click.option("--data", metavar="FILE", required=True, help="Test inputs, and labels as y; .npz.")
+@click.option("--calibration", metavar="FILE", required=True, help="Typical inputs; .npz.")
+@click.option(
+    "--chips-sampled",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Chips of the population at each point.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."
+)
+@click.option("--dask", metavar="ADDRESS", help="Run on this Dask cluster, tcp://HOST:8786.")
+@click.option(
+    "--cells",
+    type=click.Choice(["best", "typical", "worst"]),
+    default="typical",
+    show_default=True,
+    help="Corner of the chip file's cells.",
+)
+@click.option(
+    "--age", callback=parse_age, default="fresh", show_default=True, help="Time since programming."
+)
+@click.option("--temperature", type=float, default=25.0, show_default=True, help="Celsius.")
+@click.option(
+    "--compensate",
+    default="reserve,remap,refine,calibrate",
+    show_default=True,
+    help="all, none, or names.",
+)
+@options.seed
+@options.output(required=True, doc="Results: .json or .parquet. Run again to go on.")
+@options.overwrite
+@options.common
+def sweep(
+    model: str, chip: str, vary: tuple[str, ...], data: str, calibration: str, output: str,
+    workers: int, dask: str | None, overwrite: bool, **condition: Any,
+) -> None:  # fmt: skip
+    """Measure accuracy over values of a chip file and conditions.
+
+    Every combination of --vary is compiled and run, exactly and on sampled chips. What is done is
+    kept in OUTPUT.partial: the same command goes on after an interruption. The file is the same
+    whatever the number of workers.
+    """
+    from norcim.sweep import DaskPool, LocalPool, parse_axis, points_of, run_sweep
+
+    target = Path(output)
+    files.refuse_existing(target, overwrite)
+    files.refuse_image(model)
+    points = points_of([parse_axis(text) for text in vary])
+    job = _job(model, chip, data, calibration, condition)
+    for point in points:
+        job.chip_at(point)  # a value out of range is refused before anything runs
+    pool = DaskPool(dask) if dask else LocalPool(workers)
+    with console.progress() as progress:
+        rows = run_sweep(job, points, target, pool, progress)
+    if console.STATE.json_mode:
+        for row in rows:
+            console.emit("sweep-point.v1", row)
+        return
+    headings = list(rows[0])
+    shown = [[_spell(name, row.get(name)) for name in headings] for row in rows]
+    console.table(headings, shown, right="r" * len(headings))
+    console.say(f"wrote {target}: {len(rows):,} points, {job.n_chips} chips each, seed {job.seed}")
+
+
+def _job(model: str, chip: str, data: str, calibration: str, condition: dict[str, Any]) -> Job:
+    from norcim.chips import read_chip_file
+    from norcim.sweep import Job
+    from norcim_cli.vectors import LABEL_KEYS
+
+    arrays = files.load_arrays(data)
+    labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
+    if labels is None:
+        raise NorcimError(
+            "NC-E0905", "accuracy needs labels", where=data, expected="labels as y",
+            got=", ".join(arrays), fix="store them as `y` beside the inputs", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    return Job(
+        model=files.read_bytes(model), chip_file=read_chip_file(chip), chip=chip,
+        calibration=files.load_arrays(calibration),
+        inputs={k: v for k, v in arrays.items() if k not in LABEL_KEYS}, labels=labels,
+        seed=condition["seed"], n_chips=condition["chips_sampled"], corner=condition["cells"],
+        age_s=condition["age"], temperature_c=condition["temperature"],
+        compensation=options.parse_compensation(condition["compensate"]),
+    )  # fmt: skip
+
+
+def _spell(name: str, value: Any) -> str:
+    if name in ("exact", "mean", "p05", "p95"):
+        return "" if value is None else f"{100 * value:.2f} %"
+    return f"{value:g}" if isinstance(value, float) else str(value)
