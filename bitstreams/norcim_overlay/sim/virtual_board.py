@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,8 +34,9 @@ GATEWARE = {
     "amaranth": "amaranth", "luna_soc": "luna-soc",
     "pythondata_cpu_vexriscv": "pythondata-cpu-vexriscv",
 }  # fmt: skip
-SOURCE_SUFFIXES = (".py", ".toml", ".cpp", ".c", ".h", ".v", ".S", ".ld")
+SOURCE_SUFFIXES = (".py", ".toml", ".cpp", ".h", ".v")
 OPTIONS = ("-O2",)
+MARKER = 0x4E434D4B  #: stands in the gateware for the firmware, which is read at power-on
 _KINDS = {
     "name-in-use": ("NC-E0642", "a virtual board of this name runs already",
                     "choose another with --name, or stop it: norcim board stop"),
@@ -69,11 +71,23 @@ class Options:
     detach: bool = False
 
 
-def build_board(report: Report | None = None, *, force: bool = False) -> Path:
-    """The virtual board's program: from the cache if none of its sources has changed.
+@dataclass(frozen=True)
+class BuiltBoard:
+    """A board that can be started.
+
+    program   the simulation, for one gateware
+    firmware  hex words that the CPU's memory holds at power-on, None: what the gateware says
+    """
+
+    program: Path
+    firmware: Path | None = None
+
+
+def build_board(report: Report | None = None, *, force: bool = False) -> BuiltBoard:
+    """The virtual board, from the cache as far as its sources have not changed.
 
     report  told the stage, and how many of its parts are done
-    force   build it again
+    force   build the simulation again
     Raises NC-E0640 if tools are missing, NC-E0641 with a tool's output if a stage fails.
     """
     if missing := [*missing_packages(), *_missing_gateware()]:
@@ -81,36 +95,49 @@ def build_board(report: Report | None = None, *, force: bool = False) -> Path:
             "NC-E0640", "the tools that build the virtual board are not installed",
             where=", ".join(missing), fix="pip install 'norcim[overlay]'", exit_code=EXIT_FAILED,
         )  # fmt: skip
-    index = cache_folder() / f"board-sources-{_hash_sources()}"
-    if not force and index.is_file():
-        program = cache_folder() / index.read_text("utf-8")
-        if program.is_file():
-            return program
+    tell = report or (lambda *_: None)
     try:
-        path = build(_overlay_program(report), report, force=force)
+        tell("firmware", 0, 1)
+        firmware = _build_firmware()
+        return BuiltBoard(_build_simulation(tell, force=force), firmware)
     except RuntimeError as error:
         raise NorcimError(
             "NC-E0641", "the virtual board cannot be built", got=str(error)[-2000:],
             fix="report it, with the output of `norcim doctor`", exit_code=EXIT_FAILED,
         ) from error  # fmt: skip
-    index.write_text(path.name, "utf-8")
+
+
+def _build_firmware() -> Path:
+    """The firmware as hex words, one a line."""
+    from norcim_overlay.soc.firmware import build_firmware
+
+    data = build_firmware()
+    words = struct.unpack(f"<{-(-len(data) // 4)}I", data + bytes(-len(data) % 4))
+    path = cache_folder() / f"firmware-{hashlib.sha256(data).hexdigest()[:16]}.hex"
+    if not path.exists():
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text("".join(f"{word:08x}\n" for word in words), "utf-8")
+        fresh.replace(path)
     return path
 
 
-def _overlay_program(report: Report | None) -> Program:
+def _build_simulation(report: Report, *, force: bool) -> Path:
+    index = cache_folder() / f"board-sources-{_hash_sources()}"
+    if not force and index.is_file():
+        program = cache_folder() / index.read_text("utf-8")
+        if program.is_file():
+            return program
     from amaranth.back import rtlil
 
     from norcim_overlay.soc.cpu import cpu_verilog
-    from norcim_overlay.soc.firmware import build_firmware
     from norcim_overlay.soc.simulation import simulated_soc
 
-    if report:
-        report("firmware", 0, 1)
-    firmware = build_firmware()
-    if report:
-        report("gateware", 0, 1)
-    top = simulated_soc(firmware)
-    return board_program(rtlil.convert(top, name="soc_core", emit_src=False), cpu_verilog())
+    report("gateware", 0, 1)
+    top = simulated_soc(struct.pack("<I", MARKER))
+    text = rtlil.convert(top, name="soc_core", emit_src=False)
+    path = build(board_program(text, cpu_verilog(), MARKER), report, force=force)
+    index.write_text(path.name, "utf-8")
+    return path
 
 
 def _missing_gateware() -> list[str]:
@@ -118,12 +145,9 @@ def _missing_gateware() -> list[str]:
 
 
 def _hash_sources() -> str:
-    """Hash of what a board can depend on: cheaper than elaborating the gateware."""
-    from norcim_overlay.soc.firmware import source_folder
-
+    """Hash of what the gateware can depend on: cheaper than elaborating it."""
     digest = hashlib.sha256()
-    overlay, library = Path(__file__).parents[1], Path(norcim.__file__).parent
-    for folder in (overlay, library, source_folder()):
+    for folder in (Path(__file__).parents[1], Path(norcim.__file__).parent):
         for path in sorted(folder.rglob("*")):
             if path.suffix in SOURCE_SUFFIXES and path.is_file():
                 name = path.relative_to(folder).as_posix()
@@ -133,17 +157,18 @@ def _hash_sources() -> str:
     return digest.hexdigest()[:16]
 
 
-def board_program(rtlil: str, verilog: str = "") -> Program:
+def board_program(rtlil: str, verilog: str = "", marker: int | None = None) -> Program:
     """The program of a board with this gateware.
 
     rtlil    module `soc_core` with the pins of soc.top.Soc
     verilog  further modules that it instantiates
+    marker   first word of the memory that holds the firmware
     """
     harness = {
         path.name: path.read_bytes() for path in HARNESS.iterdir() if path.suffix in (".cpp", ".h")
     }
     top = (HARNESS / "soc.v").read_text("utf-8")
-    return Program("board", "soc", rtlil, harness, top + verilog, OPTIONS)
+    return Program("board", "soc", rtlil, harness, top + verilog, OPTIONS, marker)
 
 
 def overlay_options(name: str, flash: Path | None, *, detach: bool = False) -> Options:
@@ -159,7 +184,7 @@ def default_flash(name: str) -> Path:
     return Path(os.environ.get("XDG_STATE_HOME", default)) / "norcim" / f"{name}.flash"
 
 
-def start(program: Path, options: Options) -> VirtualBoard:
+def start(built: BuiltBoard, options: Options) -> VirtualBoard:
     """Start a board and wait until it can be opened.
 
     Raises NC-E0642 if one of its name runs, NC-E0602 or NC-E0603 for the flash file, NC-E0646 if it
@@ -175,13 +200,15 @@ def start(program: Path, options: Options) -> VirtualBoard:
         "flash": flash.absolute() if flash else "", "sectors": options.n_sectors,
         "clock-hz": options.clock_hz, "uart-hz": options.uart_hz,
         "flash-scale": options.flash_scale, "seed": options.seed,
-        "unique-id": _unique_id(options.name), "parent": 0 if options.detach else os.getpid(),
+        "firmware": built.firmware or "", "unique-id": _unique_id(options.name),
+        "parent": 0 if options.detach else os.getpid(),
     }  # fmt: skip
-    words = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    given = {name: str(value) for name, value in values.items() if value != ""}
+    words = [text for name, value in given.items() for text in (f"--{name}", value)]
     with files.log.open("w") as log:
         process = subprocess.Popen(
-            [str(program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            start_new_session=options.detach, text=True,
+            [str(built.program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=log, start_new_session=options.detach, text=True,
         )  # fmt: skip
     with process.stdout as answers:  # type: ignore[union-attr]
         answer = answers.readline()

@@ -42,7 +42,7 @@ def build(force: bool) -> None:
     Takes some minutes the first time, and again whenever gateware or firmware have changed.
     """
     started = time.perf_counter()
-    path = virtual.build(force)
+    path = virtual.build(force).program
     elapsed_s = time.perf_counter() - started
     if console.STATE.json_mode:
         console.emit("board-build.v1", {"program": str(path), "elapsed_s": round(elapsed_s, 3)})
@@ -61,14 +61,14 @@ def run(name: str, flash: str | None, volatile: bool, detach: bool) -> int:
     Give the port to --port of other commands. The board runs until Ctrl-C, or until `norcim board
     stop` with --detach. Its flash outlives it, as that of a board does.
     """
-    path = virtual.build()
+    built = virtual.build()
     from norcim_overlay.sim.virtual_board import default_flash, overlay_options, start
 
     chosen = Path(flash).expanduser() if flash else default_flash(name)
     settings = overlay_options(name, None if volatile else chosen, detach=detach)
     with console.progress() as progress:
         progress("start", 0, 1)
-        running = start(path, settings)
+        running = start(built, settings)
     _say_running(running.files, settings.flash)
     if detach:
         return 0

@@ -20,7 +20,13 @@ from amaranth.back import rtlil
 from norcim.errors import NorcimError
 from norcim.transport.virtual import board_files, list_virtual_boards, stop_board
 from norcim_overlay.sim.toolchain import build
-from norcim_overlay.sim.virtual_board import Options, VirtualBoard, board_program, start
+from norcim_overlay.sim.virtual_board import (
+    BuiltBoard,
+    Options,
+    VirtualBoard,
+    board_program,
+    start,
+)
 from tests.overlay.board.bridge import DIVISOR, Bridge
 
 pytestmark = pytest.mark.slow
@@ -29,12 +35,14 @@ LETTERS = bytes(range(65, 91))
 
 
 @pytest.fixture(scope="module")
-def program(tools: None) -> Path:
-    return build(board_program(rtlil.convert(Bridge(), name="soc_core", emit_src=False)))
+def program(tools: None) -> BuiltBoard:
+    return BuiltBoard(
+        build(board_program(rtlil.convert(Bridge(), name="soc_core", emit_src=False)))
+    )
 
 
 @pytest.fixture
-def board(program: Path, boards: Path) -> Iterator[VirtualBoard]:
+def board(program: BuiltBoard, boards: Path) -> Iterator[VirtualBoard]:
     with start(program, OPTIONS) as running:
         yield running
 
@@ -123,7 +131,7 @@ def test_power_switch(board: VirtualBoard) -> None:
         assert bridge.read(0, 26) == LETTERS
 
 
-def test_a_cut_in_the_middle_of_an_operation_tears_it(program: Path, boards: Path) -> None:
+def test_a_cut_in_the_middle_of_an_operation_tears_it(program: BuiltBoard, boards: Path) -> None:
     with start(program, replace(OPTIONS, flash_scale=100.0)) as board, host(board) as bridge:
         board.command("cut 0 500")
         bridge.transfer(b"\x06")
@@ -141,7 +149,7 @@ def test_a_cut_in_the_middle_of_an_operation_tears_it(program: Path, boards: Pat
         assert len(set(found)) > 1
 
 
-def test_two_boards_and_their_files(program: Path, boards: Path, tmp_path: Path) -> None:
+def test_two_boards_and_their_files(program: BuiltBoard, boards: Path, tmp_path: Path) -> None:
     first = replace(OPTIONS, flash=tmp_path / "deep" / "a.flash")
     with start(program, first) as a, start(program, replace(OPTIONS, name="other")) as b:
         assert [found.name for found in list_virtual_boards()] == ["bridge", "other"]
@@ -164,7 +172,7 @@ def test_two_boards_and_their_files(program: Path, boards: Path, tmp_path: Path)
         assert bridge.read(0, 26) == LETTERS  # it survived in the file
 
 
-def test_files_of_a_killed_board_are_in_nobodys_way(program: Path, boards: Path) -> None:
+def test_files_of_a_killed_board_are_in_nobodys_way(program: BuiltBoard, boards: Path) -> None:
     board = start(program, OPTIONS)
     board.process.kill()
     board.process.wait()
@@ -177,16 +185,17 @@ def test_files_of_a_killed_board_are_in_nobodys_way(program: Path, boards: Path)
         assert bridge.transfer(b"\x9f", 3).hex() == "ef4016"
 
 
-def test_a_board_ends_with_its_parent_unless_detached(program: Path, boards: Path) -> None:
+def test_a_board_ends_with_its_parent_unless_detached(program: BuiltBoard, boards: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from norcim_overlay.sim.virtual_board import Options, start\n"
-        "start(Path(sys.argv[1]), Options('one'))\n"
-        "print(start(Path(sys.argv[1]), Options('two', detach=True)).port)\n"
+        "from norcim_overlay.sim.virtual_board import BuiltBoard, Options, start\n"
+        "built = BuiltBoard(Path(sys.argv[1]))\n"
+        "start(built, Options('one'))\n"
+        "start(built, Options('two', detach=True))\n"
     )
     paths = os.pathsep.join(sys.path)
     environment = {**os.environ, "PYTHONPATH": paths}
-    command = [sys.executable, "-W", "ignore", "-c", code, str(program)]
+    command = [sys.executable, "-W", "ignore", "-c", code, str(program.program)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     until(lambda: [found.name for found in list_virtual_boards()] == ["two"])
     stop_board("two")
@@ -197,7 +206,7 @@ def test_a_board_ends_with_its_parent_unless_detached(program: Path, boards: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_end_it_cleanly(program: Path, boards: Path, number: signal.Signals) -> None:
+def test_signals_end_it_cleanly(program: BuiltBoard, boards: Path, number: signal.Signals) -> None:
     board = start(program, OPTIONS)
     board.process.send_signal(number)
     assert board.process.wait(10) == 0

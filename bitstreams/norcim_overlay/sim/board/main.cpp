@@ -1,7 +1,7 @@
 // The virtual board's program. See norcim_overlay/sim/virtual_board.py.
 //
 // One line on stdout says how it went: "ready TERMINAL", or "error KIND TEXT" with the kinds
-// name-in-use, flash-in-use, flash, port, socket. Notes go to stderr.
+// name-in-use, firmware, flash-in-use, flash, port, socket. Notes go to stderr.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -54,6 +54,7 @@ bool parse(int count, char **words, Settings &settings) {
   text("--socket", settings.socket);
   text("--lock", settings.lock);
   text("--flash", settings.flash);
+  text("--firmware", settings.firmware);
   real("--clock-hz", settings.clock_hz);
   real("--uart-hz", settings.uart_hz);
   real("--flash-scale", settings.flash_scale);
@@ -101,6 +102,9 @@ void wait(const board::VirtualBoard &board, const board::PseudoTerminal &termina
 
 int serve(const Settings &settings) {
   if (!take_lock(settings.lock)) return fail("name-in-use", settings.name);
+  if (!settings.firmware.empty() && access(settings.firmware.c_str(), R_OK) != 0) {
+    return fail("firmware", settings.firmware);
+  }
   board::NorCells cells(settings.n_sectors, settings.seed);
   if (!settings.flash.empty()) {
     bool in_use = false;

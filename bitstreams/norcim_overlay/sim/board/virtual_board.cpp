@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "Vsoc.h"
+#include "verilated.h"
 
 namespace board {
 
@@ -47,6 +48,9 @@ VirtualBoard::~VirtualBoard() {
 // A new model: memories and registers as they are at power-on.
 void VirtualBoard::power_on() {
   flash_.power_on();
+  const std::string memory = "+memory=" + settings_.firmware;
+  const char *words[] = {"board", memory.c_str()};
+  Verilated::commandArgs(settings_.firmware.empty() ? 1 : 2, words);
   soc_ = std::make_unique<Vsoc>();
   flash_pins_ = ~0u;
   reset_cycles_ = kResetCycles;

