@@ -1,11 +1,11 @@
 # Everything from a fresh clone: needs Python 3.11 or newer, make and a network. No compiler.
 #
-#   make demo    set up, then recognise spoken keywords on an emulated device
+#   make demo        set up, then recognise spoken keywords on an emulated device
 #   make demo-board  the same on a virtual board: the hardware, simulated cycle by cycle
-#   make test    set up, then run the tests
-#   make lint    style, types, layers, stale generated files
-#   make bench   speed against other engines, as JSON
-#   make clean   remove what make made
+#   make test        set up, then run the tests
+#   make lint        style, types, layers, stale generated files
+#   make bench       speed against other engines, as JSON
+#   make clean       remove what make made
 #
 # PYTHON=/path/to/python chooses the interpreter, VENV=dir the virtual environment.
 

@@ -38,6 +38,9 @@ def test_wheel_holds_packages_chips_and_models_but_no_training_scripts(wheel: Pa
         "norcim/models/kws/kws.onnx",
         "norcim/models/kws/model.json",
         "norcim/models/kws/calib.npz",
+        "norcim_overlay/sim/board/main.cpp",
+        "norcim_overlay/sim/board/soc.v",
+        "norcim_overlay/firmware/app/main.c",
     } <= names
     assert any(name.startswith("norcim/models/kws/clips/") for name in names)
     assert not [name for name in names if name.startswith("norcim/models") and ".py" in name]

