@@ -30,7 +30,9 @@ def build(force: bool = False) -> BuiltBoard:
 def running_board(name: str) -> Iterator[str]:
     """The port of a board that runs until the end of the block; its flash is forgotten."""
     built = build()
+    from norcim.transport import wait_for_device
     from norcim_overlay.sim.virtual_board import overlay_options, start
 
     with start(built, overlay_options(name, None)) as board:
+        wait_for_device(board.port)
         yield board.port

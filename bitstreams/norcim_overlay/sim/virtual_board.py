@@ -232,6 +232,10 @@ class VirtualBoard:
         """A line to the control socket: see BoardFiles.command."""
         return self.files.command(line)
 
+    def leave(self) -> None:
+        """Let it run on; it is no longer ours to end."""
+        self.process.returncode = 0
+
     def stop(self) -> None:
         """End it, if it has not ended."""
         if self.process.poll() is None:

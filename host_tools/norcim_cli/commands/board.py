@@ -62,6 +62,7 @@ def run(name: str, flash: str | None, volatile: bool, detach: bool) -> int:
     stop` with --detach. Its flash outlives it, as that of a board does.
     """
     built = virtual.build()
+    from norcim.transport import wait_for_device
     from norcim_overlay.sim.virtual_board import default_flash, overlay_options, start
 
     chosen = Path(flash).expanduser() if flash else default_flash(name)
@@ -69,11 +70,13 @@ def run(name: str, flash: str | None, volatile: bool, detach: bool) -> int:
     with console.progress() as progress:
         progress("start", 0, 1)
         running = start(built, settings)
-    _say_running(running.files, settings.flash)
-    if detach:
-        return 0
-    console.log("Ctrl-C ends it")
     try:
+        wait_for_device(running.port)
+        _say_running(running.files, settings.flash)
+        if detach:
+            running.leave()
+            return 0
+        console.log("Ctrl-C ends it")
         return EXIT_FAILED if running.process.wait() else 0
     except KeyboardInterrupt:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from norcim.chips import Chip
 from norcim.errors import EXIT_DEVICE, NorcimError
@@ -17,6 +18,7 @@ __all__ = [
     "LinkError",
     "list_serial_ports",
     "open_device",
+    "wait_for_device",
 ]
 
 _PORT = re.compile(r"/.+|COM[0-9]+|\\\\\.\\.+")
@@ -70,3 +72,17 @@ def probe_port(port: str) -> DeviceInfo | NorcimError:
             return board.info()
     except NorcimError as error:
         return error
+
+
+def wait_for_device(port: str, limit_s: float = 60.0) -> DeviceInfo:
+    """Who answers on a port, once it does: a board checks and loads its image before.
+
+    Raises what `probe_port` found last if nobody answers within `limit_s` seconds.
+    """
+    deadline = time.monotonic() + limit_s
+    while True:
+        found = probe_port(port)
+        if isinstance(found, DeviceInfo):
+            return found
+        if found.id != "NC-E0631" or time.monotonic() > deadline:
+            raise found

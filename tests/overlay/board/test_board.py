@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from norcim.emulator import Emulator
 from norcim.errors import NorcimError
 from norcim.image import ImageContent, read_image
+from norcim.runtime import encode_inputs
 from norcim.spec.image_format import SHA256
-from norcim.transport import open_device
+from norcim.transport import open_device, wait_for_device
 from norcim.transport.base import Device
 from norcim_cli.main import main
 from norcim_cli.models import find_model
@@ -56,14 +58,33 @@ def compile_kws(path: Path, n: int = 0) -> bytes:
         arrays = {name: array[:n] for name, array in np.load(calibration).items()}
         calibration = path.with_suffix(".npz")
         np.savez(calibration, **arrays)
+    meta = json.loads((folder / "model.json").read_text("utf-8"))
+    path.with_suffix(".json").write_text(json.dumps({"front_end": meta["front_end"]}))
     names = ["compile", folder / "kws.onnx", "--chip", "overlay", "--calibration", calibration]
-    assert main([str(name) for name in (*names, "-o", path, "-q")]) == 0
+    names += ["--meta", path.with_suffix(".json"), "-o", path, "-q"]
+    assert main([str(name) for name in names]) == 0
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def flashed(built: BuiltBoard, kws: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The flash of a board that was given the image, verified and activated it, and ended."""
+    path = tmp_path_factory.mktemp("flashed") / "flash"
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="nc-") as folder:
+        patch.setenv("NORCIM_BOARDS", folder)
+        with start(built, overlay_options("flash", path)) as board:
+            with connect(board) as device:
+                info = device.info()
+                assert (info.chip, info.lanes, info.active_slot) == ("overlay", 64, None)
+                put(device, kws)
+            assert_no_fault(board)
+    return path
+
+
 @pytest.fixture
-def options(boards: Path, tmp_path: Path) -> Options:
-    return overlay_options("test", tmp_path / "test.flash")
+def options(boards: Path, flashed: Path, tmp_path: Path) -> Options:
+    """Of a board that has the keyword model in its flash."""
+    return overlay_options("test", Path(shutil.copy(flashed, tmp_path / "test.flash")))
 
 
 @pytest.fixture
@@ -80,6 +101,12 @@ def assert_no_fault(board: VirtualBoard) -> None:
                  "unknown"):  # fmt: skip
         assert not flash[name], name
     assert board.command("status")["framing_errors"] == 0
+
+
+def connect(board: VirtualBoard) -> Device:
+    """Open it once it has checked and loaded its image."""
+    wait_for_device(board.port, 120)
+    return open_device(board.port)
 
 
 def put(device: Device, image: bytes) -> int:
@@ -100,20 +127,15 @@ def assert_same_bits(device: Device, content: ImageContent, n: int = 2, seed: in
         assert np.array_equal(found, due)
 
 
-def test_flash_run_reset_and_power_cycle(board: VirtualBoard, kws: bytes) -> None:
+def test_run_reset_and_power_cycle(board: VirtualBoard, kws: bytes) -> None:
     content = read_image(kws)
-    with open_device(board.port) as device:
-        info = device.info()
-        assert (info.chip, info.lanes, info.active_slot) == ("overlay", 64, None)
-        slot = put(device, kws)
+    with connect(board) as device:
+        slot = device.info().loaded_slot
+        assert slot is not None  # what another process flashed has survived in the file
         assert_same_bits(device, content)
         counts = device.counters()
         assert [count.descriptor for count in counts] == list(range(len(content.program)))
-        expected = Emulator(content)
-        inputs = random_samples(content, 2, 0)
-        expected.run([array[1:] for array in inputs])
-        macs = sum(count.macs for count in counts)
-        assert macs >= 2_000_000
+        assert sum(count.macs for count in counts) >= 2_000_000
         device.reset()
         assert device.info().active_slot == device.info().loaded_slot == slot
         assert_same_bits(device, content, seed=1)
@@ -122,32 +144,20 @@ def test_flash_run_reset_and_power_cycle(board: VirtualBoard, kws: bytes) -> Non
             device.info()
         assert silent.value.exit_code == 5
         board.command("power on")
-        assert wait_for(device).loaded_slot == slot
+    with connect(board) as device:
+        assert device.info().loaded_slot == slot
         assert_same_bits(device, content, seed=2)
     status = board.command("status")
     assert status["power_ons"] == 2
-    assert status["npu_cycles"] > 3 * 30_000
-
-
-def wait_for(device: Device):  # type: ignore[no-untyped-def]
-    """Who answers, once it has checked and loaded its image."""
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return device.info()
-        except NorcimError:
-            assert time.monotonic() < deadline
+    assert status["npu_cycles"] > 6 * 30_000
 
 
 def test_the_real_clips_give_the_emulators_bits(board: VirtualBoard, kws: bytes) -> None:
     content = read_image(kws)
     clips = sorted((find_model("kws") / "clips").glob("*.wav"))
-    from norcim.runtime import encode_inputs
-
     name = content.meta["inputs"][0]["name"]
     inputs = encode_inputs(content, {name: features_of(clips, content)})
-    with open_device(board.port) as device:
-        put(device, kws)
+    with connect(board) as device:
         found = run_on_device(device, content, inputs)
     for array, due in zip(found, Emulator(content).run(inputs), strict=True):
         assert np.array_equal(array, due)
@@ -159,8 +169,8 @@ def test_a_power_cut_in_the_middle_of_flashing(
 ) -> None:
     content = read_image(kws)
     with start(built, options) as board:
-        with open_device(board.port) as device:
-            old = put(device, kws)
+        with connect(board) as device:
+            old = device.info().active_slot
             new = device.info().free_slot
             board.command(f"cut {40 + permille // 100} {permille}")
             with pytest.raises(NorcimError) as cut:
@@ -168,8 +178,8 @@ def test_a_power_cut_in_the_middle_of_flashing(
             assert cut.value.exit_code == 5
         assert board.command("status")["power"] is False
         assert board.command("flash")["torn"] == 1
-    with start(built, options) as board, open_device(board.port) as device:  # another process
-        info = wait_for(device)
+    with start(built, options) as board, connect(board) as device:  # another process
+        info = device.info()
         assert (info.active_slot, info.loaded_slot) == (old, old)
         assert_same_bits(device, content)
         programs = board.command("flash")["programs"]
@@ -185,10 +195,12 @@ def test_an_image_for_another_chip_is_refused(board: VirtualBoard, tmp_path: Pat
     names = ["compile", folder / "kws.onnx", "--chip", "nor1", "--calibration",
              folder / "calib.npz", "-o", path, "-q"]  # fmt: skip
     assert main([str(name) for name in names]) == 0
-    with open_device(board.port) as device, pytest.raises(NorcimError) as refused:
-        device.write(0, path.read_bytes())
+    with connect(board) as device:
+        free = device.info().free_slot
+        with pytest.raises(NorcimError) as refused:
+            device.write(free, path.read_bytes())
     assert (refused.value.id, refused.value.exit_code) == ("NC-E0615", 3)
-    assert board.command("flash")["sector_erases"] <= 3  # the slot table only
+    assert board.command("flash")["sector_erases"] == 0
 
 
 def test_the_command_line(
@@ -241,6 +253,6 @@ def test_a_failing_tool_is_an_error_with_its_output(
 
     monkeypatch.setenv("NORCIM_CACHE", str(tmp_path))
     broken = replace(virtual_board.board_program("nonsense"), name="broken")
-    with pytest.raises(RuntimeError, match="ERROR"):
+    with pytest.raises(RuntimeError, match="failed"):
         toolchain.build(broken)
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
