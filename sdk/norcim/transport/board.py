@@ -263,6 +263,7 @@ class Board(Device):
             self._is_noisy = not write_in_order(self.wire, slot, offset, data)
             if not self._is_noisy:
                 return
+            self.wire.noise.doubt()
             self._erase_sector(slot, offset)
         write_in_any_order(self.wire, slot, offset, data)
 

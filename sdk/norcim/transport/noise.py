@@ -16,6 +16,8 @@ assert all(size % GRAIN_BYTES == 0 for size in SIZES)
 MEMORY_FRAMES = 64
 """A frame counts 1/e as much after so many later ones."""
 
+DOUBT = 16
+
 NOISY = 2e-6
 """Errors a bit from which on small frames in any order beat windows of long ones in order."""
 
@@ -41,6 +43,11 @@ class Noise:
         self.n_frames = self.n_frames * keep + 1
         self.n_lost = self.n_lost * keep + lost
         self.n_bytes = self.n_bytes * keep + n_bytes
+
+    def doubt(self) -> None:
+        """Weigh the losses of late more, so that the size is found within a few frames."""
+        self.n_frames /= DOUBT
+        self.n_bytes /= DOUBT
 
     @property
     def errors_per_bit(self) -> float:

@@ -230,12 +230,14 @@ class Wire:
                 return answer
             if now < next_try:
                 continue
-            if now - begin >= limit_s:
+            if now - begin >= limit_s and n_again >= self.patience.tries - 1:
                 return None
             self.n_repeated += 1
             n_again += 1
             self._write(Frame(type, 0, sequence, payload))
-            next_try = min(now + self._pause_s(type, n_again), begin + limit_s)
+            next_try = now + self._pause_s(type, n_again)
+            if now < begin + limit_s:
+                next_try = min(next_try, begin + limit_s)
 
     def _pause_s(self, type: FrameType, n_again: int) -> float:
         """How long to wait before a request is sent again: not long on a line that loses much."""

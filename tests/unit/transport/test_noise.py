@@ -44,6 +44,15 @@ def test_size_grows_again_once_the_line_is_good() -> None:
     assert noise.errors_per_bit < QUIET
 
 
+def test_doubt_finds_the_size_within_a_few_frames() -> None:
+    noise = Noise(n_lost=2)
+    noise.doubt()
+    assert noise.data_bytes <= 128
+    for _ in range(8):
+        noise.record(noise.data_bytes + 14, lost=True)
+    assert noise.data_bytes <= 48
+
+
 def test_expected_rate_of_a_good_and_a_bad_line() -> None:
     assert expected_rate(256, 0) == 256 / 270
     assert expected_rate(32, 1e-3) == pytest.approx(0.481, abs=1e-3)
