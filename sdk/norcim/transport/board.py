@@ -13,6 +13,8 @@ from norcim.image.needs import port_bytes
 from norcim.image.records import decode_records
 from norcim.spec.image_format import (
     HEADER_BYTES,
+    MAX_ACTIVATION_BYTES,
+    MAX_DESCRIPTORS,
     MAX_PORTS,
     SECTION_ENTRY_WORDS,
     SECTION_TABLE_OFFSET,
@@ -44,6 +46,7 @@ from norcim.transport.transfer import write_in_any_order, write_in_order
 from norcim.transport.wire import Patience, Wire
 
 _SHA256_BYTES = 32
+_LOG_REQUESTS = 1024  #: after so many a log is taken for endless
 _RESTARTS = 3  #: of a device during a write, before it is given up
 _MEMORIES = (
     "activation_bytes", "weight_bytes", "vector_weight_bytes", "n_descriptors", "n_tiles",
@@ -160,6 +163,8 @@ class Board(Device):
                 raise nonsense(self.wire.url, f"counters of {len(data)} bytes")
             if not data:
                 return tuple(found)
+            if len(found) + len(data) // n_record > MAX_DESCRIPTORS:
+                raise nonsense(self.wire.url, f"counters of more than {MAX_DESCRIPTORS} steps")
             for at in range(0, len(data), n_record):
                 record = unpack_record(CounterRecord, data[at : at + n_record])
                 index = len(found)
@@ -195,7 +200,10 @@ class Board(Device):
     def log(self) -> list[str]:
         """Lines of the device's log since they were last read."""
         text = b""
-        while len(text) < 1 << 20 and (part := self._request(FrameType.LOG)):
+        for _ in range(_LOG_REQUESTS):
+            part = self._request(FrameType.LOG)
+            if not part:
+                break
             text += part
         return text.decode("utf-8", "replace").splitlines()
 
@@ -328,7 +336,11 @@ class Board(Device):
             if entry.length > 4 * PORT_WORDS * MAX_PORTS:
                 raise nonsense(self.wire.url, f"ports of {entry.length} bytes")
             raw = self._read(slot, entry.offset, entry.length)
-            self._ports = decode_records(Port, raw, PORT_WORDS, "PORTS", MAX_PORTS)
+            ports = decode_records(Port, raw, PORT_WORDS, "PORTS", MAX_PORTS)
+            n_bytes = max((port_bytes(port) for port in ports), default=0)
+            if n_bytes > MAX_ACTIVATION_BYTES:
+                raise nonsense(self.wire.url, f"a port of {n_bytes} bytes")
+            self._ports = ports
         return self._ports
 
     def _read(self, slot: int, offset: int, length: int) -> bytes:
