@@ -80,9 +80,11 @@ class Chip:
         self.enabled = False
         self.busy_until = self.now_ms() + self.busy_ms
 
-    def exchange(self, byte: int, n_lines: int) -> int:
+    def exchange(self, byte: int, n_lines: int, drives: int) -> int:
         """One byte each way; two lines are for what READ DUAL answers only."""
         at = len(self.sent)
+        if self.sent[:1] == b"\x3b" and at >= 4:
+            assert not drives, "the chip is about to drive line 0"
         self.sent.append(byte)
         opcode = self.sent[0]
         if opcode == 0x05 and at:
@@ -158,11 +160,11 @@ class SocModel:
             self.values[name] = value
 
     def _transfer(self, word: int) -> None:
-        length, width, swap = (get("FLASH", "CONTROL", name, self.mode)
-                               for name in ("length", "width", "swap"))  # fmt: skip
+        names = ("length", "width", "drive", "swap")
+        length, width, drives, swap = (get("FLASH", "CONTROL", name, self.mode) for name in names)
         assert get("FLASH", "CONTROL", "select", self.mode)
         assert len(self.received) < 8
         order: Any = "little" if swap else "big"
         data = word.to_bytes(4, order)[-length // 8 :] if length == 32 else bytes([word & 0xFF])
-        found = bytes(self.chip.exchange(byte, width) for byte in data)
+        found = bytes(self.chip.exchange(byte, width, drives) for byte in data)
         self.received.append(int.from_bytes(found, order))
