@@ -27,7 +27,12 @@ class Entry:
 MODEL, RUN, DEVICE, SETUP = "Model to image", "Run without a board", "Devices", "About"
 
 ENTRIES = (
-    Entry(MODEL, "analyse", "analyse:analyse", "Say whether a model fits a chip; what it needs."),
+    Entry(
+        MODEL,
+        "analyse",
+        "analyse:analyse",
+        "Say whether a model fits a chip; what it costs.",
+    ),
     Entry(MODEL, "compile", "compile:compile_", "Turn an ONNX model into a weight image."),
     Entry(MODEL, "info", "info:info", "Show what a weight image or a model holds."),
     Entry(MODEL, "estimate", "estimate:estimate", "Estimate latency and energy of one inference."),

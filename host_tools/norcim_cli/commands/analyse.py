@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.chip
 @options.common
 def analyse(model: str, chip: str) -> None:
-    """Say whether a model fits a chip; what it needs, how long it takes, what it costs.
+    """Say whether a model fits a chip; what it costs.
 
     Needs no calibration. Everything that is not supported is listed at once, with what to do;
     the exit code is then 3.
