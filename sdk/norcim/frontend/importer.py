@@ -244,6 +244,9 @@ def _output_port(state: _Import, info: ValueInfo) -> Port:
         tensor = state.builder.materialise(view, ([], [], everything), info.name)
         axes = [((size, prod(view.shape[i + 1 :])),) for i, size in enumerate(view.shape)]
         view = View(tensor, tuple(axes), view.integer)
+    if view.integer and state.builder.tensors[view.tensor].qparams is None:
+        fix = "export in QDQ format: QuantizeLinear last"
+        raise _unsupported({f"output {info.name}: codes that nothing quantised": fix})
     return _port(view, info.name)
 
 

@@ -366,3 +366,15 @@ def test_node_names_are_short(imported):
     graph = imported(nodes, {"x": (3, 2)})
     assert graph.ops[0].node == "model/relu_7"
     assert all(len(op.node) <= 60 for op in graph.ops)
+
+
+def test_codes_that_come_out_without_parameters(imported):
+    types = {"x": TensorProto.UINT8}
+    nodes = [
+        make_node("DequantizeLinear", ["x", "s"], ["r"]),
+        make_node("Tile", ["x", "k"], ["t"]),
+    ]
+    constants = {"s": np.float32(0.1), "k": np.array([1, 2])}
+    error = refused(imported, nodes[::-1], {"x": (3,)}, constants, types=types, outputs=["t"])
+    assert error.id == "NC-E0203"
+    assert "codes that nothing" in error.where
