@@ -37,7 +37,7 @@ def main() -> None:
         program = compiler.compile_host(Path(folder) / "device", sources)
         process = Process(program, "--flash", Path(folder) / "flash.bin")
         link = PtyLink(process, bit_errors=chosen.bit_errors, baud=chosen.baud, seed=chosen.seed)
-        with link, Board(SerialStream(link.port)) as board:
+        with link, Board(SerialStream(link.port), baud=chosen.baud or None) as board:
             print(_measure(board, link, image, chosen.baud))
         process.stop()
 

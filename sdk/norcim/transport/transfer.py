@@ -27,9 +27,7 @@ from norcim.transport.wire import Wire, slot_range
 
 _RANGE_BYTES = 4 * SLOT_RANGE_WORDS
 _FRAME_BYTES = _RANGE_BYTES + 10
-_MOST_FRAMES = 32
-"""Frames of DATA on their way: twice a window of the smallest ones."""
-_POLL_S = 0.005
+_POLL_S = 0.001
 
 
 def write_in_order(wire: Wire, slot: int, offset: int, data: bytes) -> bool:
@@ -175,16 +173,21 @@ def write_in_any_order(wire: Wire, slot: int, offset: int, data: bytes) -> None:
         size = wire.noise.data_bytes
         _give_up(wire, flight, now - wire.late_s)
         run = flight.next_run(size)
-        if run is None and wire.idle_from <= now and len(flight.frames) < _MOST_FRAMES:
+        if run is None and _has_waited(wire, flight, now):
             run = flight.oldest_run(size)
         if run is not None:
             _send_run(wire, flight, run, padded[run[0] - offset : run[1] - offset])
-        until = max(wire.idle_from, now) if len(flight.frames) < _MOST_FRAMES else now + _POLL_S
-        answer = wire.receive(now if run is not None else until)
+        answer = wire.receive(now if run is not None else max(wire.idle_from, now + _POLL_S))
         if answer is not None and _take(wire, flight, answer):
             advanced = time.monotonic()
         elif time.monotonic() - advanced > wire.patience.tries * wire.patience.answer_s:
             raise stopped_answering(wire.url, FrameType.DATA.name)
+
+
+def _has_waited(wire: Wire, flight: _Flight, now: float) -> bool:
+    """Whether the line is idle, and an answer is due by what answers take on average."""
+    oldest = min((frame[3] for frame in flight.frames.values()), default=0.0)
+    return wire.idle_from <= now and now - oldest >= wire.answer_s
 
 
 def _send_run(wire: Wire, flight: _Flight, run: tuple[int, int], part: bytes) -> None:

@@ -166,6 +166,11 @@ class Wire:
         self._answer_s += (seconds - self._answer_s) / 8
 
     @property
+    def answer_s(self) -> float:
+        """How long after a frame has left its answer comes on average."""
+        return self.patience.answer_s / 4 if self._answer_s is None else self._answer_s
+
+    @property
     def late_s(self) -> float:
         """How long after a frame has left its answer counts as late (as in RFC 6298)."""
         if self._answer_s is None:
