@@ -96,7 +96,7 @@ def test_completion_completes_commands_and_chips() -> None:
     commands = norcim(COMP_WORDS="norcim comp", COMP_CWORD="1", _NORCIM_COMPLETE="bash_complete")
     assert "plain,compile" in commands.stdout
     chips = norcim(
-        COMP_WORDS="norcim compile --chip w", COMP_CWORD="3", _NORCIM_COMPLETE="bash_complete"
+        COMP_WORDS="norcim compile --chip wtm2", COMP_CWORD="3", _NORCIM_COMPLETE="bash_complete"
     )
     assert chips.stdout == "plain,wtm2101\n"
 
