@@ -62,13 +62,16 @@ def list_serial_ports() -> list[tuple[str, str, DeviceInfo | NorcimError]]:
 
 
 def probe_port(port: str) -> DeviceInfo | NorcimError:
-    """Who answers on a port, or why nobody does; waits for about a second."""
+    """Who answers on a port, or why nobody does; waits for about a second, for a virtual board's
+    answer for some more."""
     from norcim.transport.board import Board
     from norcim.transport.serial import SerialStream
-    from norcim.transport.wire import Patience
+    from norcim.transport.virtual import is_virtual
+    from norcim.transport.wire import SIMULATED, Patience
 
+    answer_s = SIMULATED.answer_s if is_virtual(port) else _PROBE_S
     try:
-        with Board(SerialStream(port), Patience(answer_s=_PROBE_S, tries=3)) as board:
+        with Board(SerialStream(port), Patience(answer_s=answer_s, tries=3)) as board:
             return board.info()
     except NorcimError as error:
         return error
