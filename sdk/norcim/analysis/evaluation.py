@@ -178,7 +178,7 @@ def _is_compared(content: ImageContent, index: int, graph: Graph) -> bool:
     Pieces of a tensor do not, nor do tables that the compiler put in (`norcim.quantise`).
     """
     meta = _meta_of(content, index)
-    return meta["kind"] != "move" and str(meta["tensor"]) in graph.tensors
+    return meta.get("kind") != "move" and str(meta["tensor"]) in graph.tensors
 
 
 def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None:
