@@ -5,13 +5,15 @@
 #   make test        set up, then run the tests
 #   make lint        style, types, layers, stale generated files
 #   make bench       speed against other engines, as JSON
+#   make planted  plant bugs in a copy of the sources: the tests have to notice every one
+#   make coverage-firmware  line coverage of firmware/lib; needs gcc
 #   make clean       remove what make made
 #
 # PYTHON=/path/to/python chooses the interpreter, VENV=dir the virtual environment.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-board test lint lint-style lint-format lint-types lint-layers lint-generated bench clean
+.PHONY: help demo demo-board test lint lint-style lint-format lint-types lint-layers lint-generated bench planted coverage-firmware clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -74,6 +76,12 @@ lint-generated: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks
+
+planted: $(VENV)/.dev
+	@$(BIN)/python -m tests.planted
+
+coverage-firmware: $(VENV)/.dev
+	@$(BIN)/python -m tests.firmware.coverage
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

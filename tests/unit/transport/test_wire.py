@@ -151,7 +151,7 @@ def test_unknown_status_makes_no_sense() -> None:
     assert _id(lambda: wire.request(FrameType.LOG)) == "NC-E0634"
 
 
-@pytest.mark.parametrize("next_offset", [0, 255, 10_000])
+@pytest.mark.parametrize("next_offset", [0, 255, 857, 10_000])
 def test_transfer_that_goes_where_it_cannot(next_offset: int) -> None:
     """Backwards before what it acknowledged, or beyond the end."""
     answer = next_offset.to_bytes(4, "little")
