@@ -34,7 +34,7 @@ def eval_(
     image: str, data: str, model: str | None, cells: options.CellOptions | None,
     chips_sampled: int, seed: int,
 ) -> None:  # fmt: skip
-    """Measure accuracy, layer errors and converter saturation; with --cells, on sampled chips.
+    """Measure accuracy, layer errors and converter saturation.
 
     Runs on the emulator. The error of a layer includes those before it; without --model it is
     what the compiler measured on its calibration set, with --model every layer is compared with
