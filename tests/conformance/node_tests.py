@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,17 @@ class Outcome:
     reason: str = ""
 
 
+@cache
+def _all_cases() -> list[Any]:
+    """All of onnx's node tests; onnx makes them once a process, with numpy's warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(collect_testcases(None))
+
+
 def applicable() -> Iterator[Any]:
     """Test cases of a single node of an operation that norcim has."""
-    for case in collect_testcases(None):
+    for case in _all_cases():
         nodes = case.model.graph.node
         if len(nodes) == 1 and not nodes[0].domain and nodes[0].op_type in HANDLERS:
             yield case
