@@ -77,7 +77,7 @@ def test_model_in_place_of_an_image(norcim: Run, small: Path) -> None:
 def test_unsupported_operator_is_refused_before_the_calibration_is_used(
     norcim: Run, small: Path, target: Path, write_model: WriteModel
 ) -> None:
-    model = write_model(target.with_name("model.onnx"), op="Erf")
+    model = write_model(target.with_name("model.onnx"), op="Hardmax")
     np.savez(target.with_name("bad.npz"), x=np.zeros((3, 99), np.float32))
     found = compile_(norcim, model, target.with_name("bad.npz"), target)
     assert found == ("NC-E0203", 3)
