@@ -94,8 +94,9 @@ def test_devices_lists_the_emulator(capsys: Capture) -> None:
 
 
 def test_devices_says_what_answers_on_each_port(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("NORCIM_BOARDS", str(tmp_path))  # none but those of this test
     info = DeviceInfo("board", "nor1", "5a", 1, 64, {}, "0.1.0", "00ff", 2, 8192, 1, 1)
     silent = NorcimError("NC-E0631", "no norcim device answers on this port")
     ports = [("/dev/ttyUSB0", "FT231X", info), ("/dev/ttyS0", "", silent)]

@@ -63,7 +63,7 @@ def sweep(
     model: str, chip: str, vary: tuple[str, ...], data: str, calibration: str, output: str,
     workers: int, dask: str | None, overwrite: bool, **condition: Any,
 ) -> None:  # fmt: skip
-    """Measure accuracy over values of a chip file and conditions.
+    """Measure accuracy over values of a chip file.
 
     Every combination of --vary is compiled and run, exactly and on sampled chips. What is done is
     kept in OUTPUT.partial: the same command goes on after an interruption. The file is the same

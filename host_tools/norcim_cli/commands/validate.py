@@ -50,7 +50,7 @@ def validate(
     n_samples: int | None, model: str | None, replayed: str | None, output: str | None,
     overwrite: bool, seed: int,
 ) -> int:  # fmt: skip
-    """Compare a device with the emulator, bit by bit, layer by layer.
+    """Compare a device with the emulator, bit by bit.
 
     Writes the image to a slot that is not active. Every input runs there in one go, whose outputs
     are compared, and once more descriptor by descriptor: the device answers the checksum of each
