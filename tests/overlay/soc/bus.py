@@ -27,6 +27,18 @@ class BusError(Exception):
     """The bus answered with an error."""
 
 
+async def access_bank(ctx: Any, bank: Any, address: int, value: int | None = None) -> int:
+    """Read a peripheral's register on its own, or write `value`, in one cycle."""
+    strobe = bank.read if value is None else bank.write
+    ctx.set(bank.address, address)
+    ctx.set(bank.write_data, value or 0)
+    ctx.set(strobe, 1)
+    got = int(ctx.get(bank.read_data))
+    await ctx.tick()
+    ctx.set(strobe, 0)
+    return got
+
+
 class Cpu:
     """The CPU's end of the bus."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from norcim.spec.registers import SHA256_REGISTERS
 from norcim_overlay.soc.sha256 import CONSTANTS, Sha256
 from tests.overlay.npu.stream import simulate
+from tests.overlay.soc.bus import access_bank
 
 START = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
          0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)  # fmt: skip
@@ -37,14 +38,7 @@ def test_messages_of_every_kind_hash_as_they_should() -> None:
         bank = top.registers
 
         async def access(name: str, value: int | None = None) -> int:
-            strobe = bank.read if value is None else bank.write
-            ctx.set(bank.address, OFFSETS[name])
-            ctx.set(bank.write_data, value or 0)
-            ctx.set(strobe, 1)
-            got = int(ctx.get(bank.read_data))
-            await ctx.tick()
-            ctx.set(strobe, 0)
-            return got
+            return await access_bank(ctx, bank, OFFSETS[name], value)
 
         for message in messages:
             blocks = _padded(message)

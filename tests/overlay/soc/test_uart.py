@@ -9,6 +9,7 @@ import pytest
 
 from norcim_overlay.soc.uart import Uart
 from tests.overlay.npu.stream import simulate
+from tests.overlay.soc.bus import access_bank
 
 N_RECEIVE, N_SEND = 16, 4
 VALID, IDLE = 1 << 8, 1 << 31
@@ -20,15 +21,7 @@ class Driver:
         self.ctx, self.uart = ctx, uart
 
     async def access(self, name: str, value: int | None = None) -> int:
-        bank, ctx = self.uart.registers, self.ctx
-        strobe = bank.read if value is None else bank.write
-        ctx.set(bank.address, WORDS[name])
-        ctx.set(bank.write_data, value or 0)
-        ctx.set(strobe, 1)
-        got = int(ctx.get(bank.read_data))
-        await ctx.tick()
-        ctx.set(strobe, 0)
-        return got
+        return await access_bank(self.ctx, self.uart.registers, WORDS[name], value)
 
     async def feed(self, data: Sequence[int], divisor: int, stop: int = 1) -> None:
         """Bytes on the line, back to back."""
