@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 import z3
+from amaranth.lib import fifo
 
 from norcim.spec.program import Rule
 from norcim_overlay.npu import converter as converter_gateware
 from norcim_overlay.npu import fetcher as fetcher_gateware
 from norcim_overlay.npu import requantise as requantise_gateware
+from norcim_overlay.soc import flash
+from norcim_overlay.soc.config import OVERLAY_SIZES, SocConfig
 from tests.overlay.mutant import mutant
 from tests.overlay.proofs import converter, queues, requantiser
 from tests.overlay.proofs.sby import PROVEN, REFUTED, missing_packages, prove
 
 pytestmark = pytest.mark.slow
+
+CONFIG = SocConfig(OVERLAY_SIZES)
 
 # name: (harness, depth, a bug: module, component, text, what replaces it). Depth is more than the
 # pipeline is long, and one more behind a cut, which is 0 in the first cycle.
@@ -65,6 +70,23 @@ PROOFS: dict[str, tuple[Any, int, tuple[ModuleType, str, str, str]]] = {
         queues.FetcherBookkeeping, 3,
         (fetcher_gateware, "Fetcher", "self.memory.request & self.memory.ready",
          "self.memory.request"),
+    ),
+    "fifo-uart-received": (
+        lambda: queues.FifoOrder(8, CONFIG.n_receive_bytes), 5,
+        (fifo, "SyncFIFOBuffered", "self.level.eq(inner_level + self.r_rdy)",
+         "self.level.eq(inner_level)"),
+    ),
+    "fifo-uart-to-send": (
+        lambda: queues.FifoOrder(8, CONFIG.n_send_bytes), 5,
+        (fifo, "SyncFIFOBuffered", "inner_r_rdy & (~self.r_rdy | self.r_en)", "inner_r_rdy"),
+    ),
+    "fifo-flash-received": (
+        lambda: queues.FifoOrder(flash.WORD_BITS, flash.FIFO_WORDS), 11,
+        (fifo, "SyncFIFOBuffered", "self.w_rdy.eq(inner_level != inner_depth)", "self.w_rdy.eq(1)"),
+    ),
+    "fifo-flash-to-send": (
+        lambda: queues.FifoOrder(flash.WORD_BITS + 11, flash.FIFO_WORDS), 5,
+        (fifo, "SyncFIFOBuffered", "r_port.en.eq(do_inner_read)", "r_port.en.eq(1)"),
     ),
 }  # fmt: skip
 
