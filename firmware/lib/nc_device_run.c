@@ -1,6 +1,7 @@
 #include "nc_device_run.h"
 
 #include "nc_bytes.h"
+#include "nc_device_image.h"
 #include "nc_run.h"
 #include "nc_step.h"
 

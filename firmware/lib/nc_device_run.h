@@ -11,9 +11,6 @@ static inline uint8_t *nc_device_payload(struct nc_device *device)
     return device->raw + NC_FRAME_HEADER_BYTES;
 }
 
-/* Checks a slot's image, NC_NO_SLOT: the active one's, and puts it into the NPU. */
-uint8_t nc_device_load_slot(struct nc_device *device, uint32_t slot);
-
 /* RUN and COUNTERS. */
 uint8_t nc_device_run(struct nc_device *device, const struct nc_frame *frame, uint32_t *n_payload);
 uint8_t nc_device_counters(struct nc_device *device, const struct nc_frame *frame,

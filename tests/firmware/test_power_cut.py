@@ -17,7 +17,7 @@ from norcim.image import build_image
 from norcim.spec.protocol import NO_SLOT
 from tests.firmware.native import Library, MemoryNpu, NativeDevice, make_config
 from tests.unit.device.fake_engine import FakeEngine
-from tests.unit.device.torn_flash import CutKind, PowerCut, TornFlash
+from tests.unit.device.torn_flash import CutKind, PowerCut, TornFlash, every_table
 from tests.unit.image.sample import sample_content
 
 IMAGES = [build_image(sample_content(meta={"version": version})) for version in range(4)]
@@ -119,6 +119,14 @@ def test_cut_during_the_very_first_boot(lib: Library, kind: CutKind) -> None:
             assert device.active_slot == NO_SLOT
             _update(device, 0)
             assert _native(lib, flash).loaded_slot == 0
+
+
+def test_recovery_from_every_table_that_cuts_can_leave(lib: Library) -> None:
+    for flash, _ in every_table(5):
+        other = copy.deepcopy(flash)
+        model, native = _model(flash), _native(lib, other)
+        assert flash.data == other.data
+        assert native.active_slot == model.active_slot
 
 
 @pytest.mark.slow

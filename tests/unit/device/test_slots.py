@@ -5,6 +5,7 @@ from __future__ import annotations
 from norcim.emulator.flash import NorFlash
 from norcim.emulator.slots import Commit, SlotTable
 from norcim.spec.protocol import NO_SLOT
+from tests.unit.device.torn_flash import every_table
 
 DIGEST = bytes(range(32))
 
@@ -56,3 +57,23 @@ def test_a_page_with_a_flipped_bit_is_not_a_commit() -> None:
     for page in (0, 1):
         flash.data[sector * 4096 + page * 256 + 20] ^= 1
     assert SlotTable(flash).recover()[0].slot == NO_SLOT
+
+
+def test_recovery_erases_neither_the_commit_in_force_nor_the_last_done_one() -> None:
+    """Nor does it do anything at the boot after."""
+    for flash, sectors in every_table(3):
+        closed, done, readable = (
+            max(
+                ((counter, i) for i, (counter, n) in enumerate(sectors) if n >= n_pages), default=()
+            )
+            for n_pages in (2, 3, 1)
+        )
+        in_force = closed or readable
+        before = flash.erase_counts.copy()
+        commits = SlotTable(flash).recover()
+        erased = [i for i in range(3) if flash.erase_counts[i] > before[i]]
+        assert commits[0].slot == (in_force[0] % 2 if in_force else NO_SLOT)
+        assert not [kept for kept in (in_force, done) if kept and kept[1] in erased]
+        before = flash.erase_counts.copy()
+        assert SlotTable(flash).recover()[0] == commits[0]
+        assert flash.erase_counts == before

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import permutations, product
 from typing import Literal
 
 from norcim.emulator.flash import NorFlash
+from norcim.emulator.slots import Commit, SlotTable
 from norcim.spec.protocol import SECTOR_BYTES
+from norcim.spec.slot_table import SLOT_TABLE_SECTORS
 
 CutKind = Literal["before", "torn", "after"]
 
@@ -91,3 +96,17 @@ class TornFlash(NorFlash):
             if marginal:
                 self._marginal[offset] = self._marginal.get(offset, 0) | marginal
         raise PowerCut
+
+
+def every_table(n_sectors: int) -> Iterator[tuple[TornFlash, list[tuple[int, int]]]]:
+    """Flashes with every table that cut commits can leave, and of each table sector the commit's
+    counter and how many of its three pages are written: 0 to 3, in every order of age."""
+    for counters in permutations(range(2, 2 + SLOT_TABLE_SECTORS)):
+        for n_pages in product(range(4), repeat=SLOT_TABLE_SECTORS):
+            flash = TornFlash(n_sectors)
+            for sector, (counter, n) in enumerate(zip(counters, n_pages, strict=True)):
+                flash.cut(n, "after")
+                with suppress(PowerCut):
+                    SlotTable(flash)._write(sector, Commit(counter, counter % 2, 100, bytes(32)))
+            flash.reboot(0.5)
+            yield flash, list(zip(counters, n_pages, strict=True))
