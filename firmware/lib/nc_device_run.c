@@ -17,11 +17,23 @@ static uint8_t answer_stop(struct nc_device *device, const struct nc_npu_stop *s
     return error;
 }
 
-static uint8_t start(struct nc_device *device, uint32_t *n_payload)
+/* Runs the network that begins at descriptor `first`. */
+static uint8_t start(struct nc_device *device, uint32_t first, uint32_t *n_payload)
 {
+    struct nc_network network = {0};
     struct nc_npu_stop stop;
+    uint32_t index = 0;
+    do {
+        if (index >= device->image.n_networks) {
+            return NC_DEVICE_ERROR_BAD_RANGE;
+        }
+        const uint8_t error = nc_image_network(&device->hal, &device->image, index++, &network);
+        if (error != NC_DEVICE_ERROR_OK) {
+            return error;
+        }
+    } while (network.first != first);
     device->hal.npu->clear_counters(device->hal.context);
-    const uint8_t error = nc_run_start(&device->hal, &device->image, &stop);
+    const uint8_t error = nc_run_start(&device->hal, &device->image, first, &stop);
     return answer_stop(device, &stop, error, n_payload);
 }
 
@@ -46,14 +58,15 @@ static uint8_t step(struct nc_device *device, uint32_t first, uint32_t n, uint32
         return NC_DEVICE_ERROR_BAD_RANGE;
     }
     n = nc_min(nc_min(n, n_there - first), device->config.max_payload_bytes / 4u);
-    for (uint32_t i = 0; i < n; i++) {
+    uint32_t i = 0;
+    for (; i < n && !nc_step_is_end(&device->hal, &device->image, first + i); i++) {
         const uint8_t error = nc_step(&device->hal, &device->image, first + i, &crc, &stop);
         if (error != NC_DEVICE_ERROR_OK) {
             return answer_stop(device, &stop, error, n_payload);
         }
         nc_put_u32(out + (size_t)4 * i, crc);
     }
-    *n_payload = 4u * n;
+    *n_payload = 4u * i;
     return NC_DEVICE_ERROR_OK;
 }
 
@@ -91,7 +104,7 @@ static uint8_t act(struct nc_device *device, uint32_t action, uint32_t argument,
     case NC_RUN_ACTION_INPUT:
         return nc_run_put(&device->hal, &device->image, argument, rest, n_rest);
     case NC_RUN_ACTION_START:
-        return start(device, n_payload);
+        return start(device, argument, n_payload);
     case NC_RUN_ACTION_OUTPUT:
         return output(device, argument, n_payload);
     case NC_RUN_ACTION_STEP:

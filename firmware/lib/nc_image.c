@@ -180,6 +180,7 @@ uint8_t nc_image_port(const struct nc_hal *hal, const struct nc_image *image, ui
     }
     nc_get_words(words, raw, NC_PORT_WORDS);
     port->is_output = NC_GET_PORT_IS_OUTPUT(words) != 0;
+    port->first = NC_GET_PORT_FIRST(words);
     port->addr = NC_GET_PORT_ADDR(words);
     port->row_stride = NC_GET_PORT_ROW_STRIDE(words);
     port->pixel_stride = NC_GET_PORT_PIXEL_STRIDE(words);
@@ -203,15 +204,46 @@ static bool add_port(struct nc_image *image, const struct nc_port *port)
     return last < image->activation_bytes && *sum >= n_bytes;
 }
 
-/* The ports, inputs first, and that the known-answer test holds whole inputs and outputs. */
+/* Whether a network may begin at a descriptor: another one's END lies before it. */
+static bool begins_at(const struct nc_hal *hal, const struct nc_image *image, uint32_t first)
+{
+    const struct nc_section *program = nc_image_section(image, NC_SECTION_KIND_PROGRAM);
+    const uint32_t n_bytes = 4u * NC_DESCRIPTOR_WORDS;
+    uint8_t raw[4];
+    uint32_t words[1];
+    if (first == 0 || first >= program->length / n_bytes ||
+        hal->flash_read(hal->context, image->base + program->offset + (first - 1u) * n_bytes, raw,
+                        sizeof raw) != NC_DEVICE_ERROR_OK) {
+        return false;
+    }
+    nc_get_words(words, raw, 1);
+    return NC_GET_DESCRIPTOR_OPCODE(words) == NC_OPCODE_END;
+}
+
+/* Whether a port may follow another: an output its inputs, the next network's inputs the outputs
+ * of the one before. */
+static bool may_follow(const struct nc_hal *hal, struct nc_image *image,
+                       const struct nc_port *before, const struct nc_port *port)
+{
+    if (port->first == before->first) {
+        return port->is_output || !before->is_output;
+    }
+    image->n_networks++;
+    return before->is_output && !port->is_output && port->first > before->first &&
+           begins_at(hal, image, port->first);
+}
+
+/* The ports, network by network, inputs first, and that the known-answer test holds whole inputs
+ * and outputs. */
 static uint8_t check_ports(const struct nc_hal *hal, struct nc_image *image)
 {
     const uint32_t n_kat_in = nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->length;
     const uint32_t n_kat_out = nc_image_section(image, NC_SECTION_KIND_KAT_OUTPUT)->length;
+    struct nc_port before = {0}; /* as if an input of the first network came before */
     struct nc_port port = {0};
-    bool seen_output = false;
     image->n_ports =
         nc_image_section(image, NC_SECTION_KIND_PORTS)->length / (4u * NC_PORT_WORDS);
+    image->n_networks = 1;
     image->input_bytes = 0;
     image->output_bytes = 0;
     for (uint32_t i = 0; i < image->n_ports; i++) {
@@ -219,17 +251,46 @@ static uint8_t check_ports(const struct nc_hal *hal, struct nc_image *image)
         if (error != NC_DEVICE_ERROR_OK) {
             return error;
         }
-        if ((seen_output && !port.is_output) || !add_port(image, &port)) {
+        if ((i == 0 && port.is_output) || !may_follow(hal, image, &before, &port) ||
+            !add_port(image, &port)) {
             return NC_DEVICE_ERROR_IMAGE_DAMAGED;
         }
-        seen_output = port.is_output;
+        before = port;
     }
-    if (image->input_bytes == 0 || image->output_bytes == 0 ||
+    if (!before.is_output || image->input_bytes == 0 || image->output_bytes == 0 ||
         n_kat_in % image->input_bytes != 0 || n_kat_out % image->output_bytes != 0 ||
         n_kat_in / image->input_bytes != n_kat_out / image->output_bytes) {
         return NC_DEVICE_ERROR_IMAGE_DAMAGED;
     }
     return NC_DEVICE_ERROR_OK;
+}
+
+uint8_t nc_image_network(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                         struct nc_network *network)
+{
+    struct nc_port port = {0};
+    struct nc_network found = {0};
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < image->n_ports; i++) {
+        const uint8_t error = nc_image_port(hal, image, i, &port);
+        if (error != NC_DEVICE_ERROR_OK) {
+            return error;
+        }
+        if (port.first != found.first) {
+            if (number == index) {
+                break;
+            }
+            number++;
+            found.first = port.first;
+            found.input_at += found.input_bytes;
+            found.output_at += found.output_bytes;
+            found.input_bytes = 0;
+            found.output_bytes = 0;
+        }
+        *(port.is_output ? &found.output_bytes : &found.input_bytes) += port.h * port.w * port.c;
+    }
+    *network = found;
+    return number == index ? NC_DEVICE_ERROR_OK : NC_DEVICE_ERROR_BAD_RANGE;
 }
 
 static uint32_t count_items(const struct nc_image *image, uint32_t kind)

@@ -37,6 +37,7 @@ struct nc_image {
     uint32_t total_bytes;
     uint32_t activation_bytes;
     uint32_t n_ports;
+    uint32_t n_networks;
     uint32_t input_bytes;  /* of all input ports together */
     uint32_t output_bytes; /* of all output ports */
     uint8_t sha256[NC_SHA256_BYTES];
@@ -46,6 +47,7 @@ struct nc_image {
 /* Where an input or output lies in activation memory. */
 struct nc_port {
     bool is_output;
+    uint32_t first; /* descriptor of its network */
     uint32_t addr;
     uint32_t row_stride;
     uint32_t pixel_stride;
@@ -61,6 +63,19 @@ uint8_t nc_image_check(const struct nc_hal *hal, const struct nc_limits *limits,
 /* Reads a port of a checked image. */
 uint8_t nc_image_port(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
                       struct nc_port *port);
+
+/* A network of an image: where its program begins, and its bytes among those of all ports. */
+struct nc_network {
+    uint32_t first;
+    uint32_t input_at;
+    uint32_t input_bytes;
+    uint32_t output_at;
+    uint32_t output_bytes;
+};
+
+/* Reads network number `index`, below n_networks, of a checked image. */
+uint8_t nc_image_network(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                         struct nc_network *network);
 
 static inline const struct nc_section *nc_image_section(const struct nc_image *image,
                                                         uint32_t kind)

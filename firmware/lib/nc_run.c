@@ -250,13 +250,12 @@ uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, 
     return run_softmax(hal, &step, &softmax);
 }
 
-uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
+uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,
                      struct nc_npu_stop *stop)
 {
-    uint32_t first = 0;
     uint32_t cycles = 0;
     uint8_t error = hal->npu == NULL ? NC_DEVICE_ERROR_NO_NPU : NC_DEVICE_ERROR_OK;
-    stop->descriptor = 0;
+    stop->descriptor = first;
     stop->cycles = 0;
     stop->firmware = true;
     while (error == NC_DEVICE_ERROR_OK && stop->firmware) {
@@ -275,17 +274,19 @@ uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
     return error;
 }
 
-/* Feeds one vector's inputs from the flash. */
-static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image, uint32_t vector)
+/* Feeds a network's inputs of one vector from the flash. */
+static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image,
+                    const struct nc_network *network, uint32_t vector)
 {
     const uint32_t first = image->base +
                            nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->offset +
                            vector * image->input_bytes;
+    const uint32_t end = network->input_at + network->input_bytes;
     uint8_t chunk[CHUNK_BYTES];
     uint8_t error = NC_DEVICE_ERROR_OK;
-    for (uint32_t at = 0; at < image->input_bytes && error == NC_DEVICE_ERROR_OK;
+    for (uint32_t at = network->input_at; at < end && error == NC_DEVICE_ERROR_OK;
          at += CHUNK_BYTES) {
-        const uint32_t n = nc_min(image->input_bytes - at, CHUNK_BYTES);
+        const uint32_t n = nc_min(end - at, CHUNK_BYTES);
         error = hal->flash_read(hal->context, first + at, chunk, n);
         if (error == NC_DEVICE_ERROR_OK) {
             error = nc_run_put(hal, image, at, chunk, n);
@@ -294,18 +295,20 @@ static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image, uint
     return error;
 }
 
-/* Compares one vector's outputs with the flash. */
-static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image, uint32_t vector)
+/* Compares a network's outputs of one vector with the flash. */
+static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image,
+                       const struct nc_network *network, uint32_t vector)
 {
     const uint32_t first = image->base +
                            nc_image_section(image, NC_SECTION_KIND_KAT_OUTPUT)->offset +
                            vector * image->output_bytes;
+    const uint32_t end = network->output_at + network->output_bytes;
     uint8_t due[CHUNK_BYTES];
     uint8_t got[CHUNK_BYTES];
     uint8_t error = NC_DEVICE_ERROR_OK;
-    for (uint32_t at = 0; at < image->output_bytes && error == NC_DEVICE_ERROR_OK;
+    for (uint32_t at = network->output_at; at < end && error == NC_DEVICE_ERROR_OK;
          at += CHUNK_BYTES) {
-        const uint32_t n = nc_min(image->output_bytes - at, CHUNK_BYTES);
+        const uint32_t n = nc_min(end - at, CHUNK_BYTES);
         error = hal->flash_read(hal->context, first + at, due, n);
         if (error == NC_DEVICE_ERROR_OK) {
             error = nc_run_get(hal, image, at, got, n);
@@ -317,19 +320,27 @@ static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image, u
     return error;
 }
 
+static uint8_t run_vector(const struct nc_hal *hal, const struct nc_image *image,
+                          const struct nc_network *network, uint32_t vector)
+{
+    struct nc_npu_stop stop;
+    uint8_t error = feed(hal, image, network, vector);
+    if (error == NC_DEVICE_ERROR_OK) {
+        error = nc_run_start(hal, image, network->first, &stop);
+    }
+    return error == NC_DEVICE_ERROR_OK ? compare(hal, image, network, vector) : error;
+}
+
 uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image)
 {
     const uint32_t n_vectors =
         nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->length / image->input_bytes;
-    struct nc_npu_stop stop;
+    struct nc_network network = {0};
     uint8_t error = n_vectors == 0 ? NC_DEVICE_ERROR_KAT_FAILED : NC_DEVICE_ERROR_OK;
-    for (uint32_t i = 0; i < n_vectors && error == NC_DEVICE_ERROR_OK; i++) {
-        error = feed(hal, image, i);
-        if (error == NC_DEVICE_ERROR_OK) {
-            error = nc_run_start(hal, image, &stop);
-        }
-        if (error == NC_DEVICE_ERROR_OK) {
-            error = compare(hal, image, i);
+    for (uint32_t i = 0; i < image->n_networks && error == NC_DEVICE_ERROR_OK; i++) {
+        error = nc_image_network(hal, image, i, &network);
+        for (uint32_t j = 0; j < n_vectors && error == NC_DEVICE_ERROR_OK; j++) {
+            error = run_vector(hal, image, &network, j);
         }
     }
     return error;

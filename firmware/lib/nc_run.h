@@ -15,8 +15,9 @@ uint8_t nc_run_put(const struct nc_hal *hal, const struct nc_image *image, uint3
 uint8_t nc_run_get(const struct nc_hal *hal, const struct nc_image *image, uint32_t offset,
                    uint8_t *bytes, uint32_t n_bytes);
 
-/* Runs once, firmware steps included. `stop` is filled in whatever comes back. */
-uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image,
+/* Runs once the network that begins at descriptor `first`, firmware steps included. `stop` is
+ * filled in whatever comes back. */
+uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,
                      struct nc_npu_stop *stop);
 
 /* Reads a descriptor of the image from the flash. */
@@ -26,7 +27,7 @@ uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image
 /* Runs the firmware step at a descriptor. */
 uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, uint32_t index);
 
-/* Runs every vector of the image's known-answer test; an image without one fails. */
+/* Runs every vector of the known-answer test on every network; an image without one fails. */
 uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image);
 
 #endif

@@ -19,6 +19,17 @@ uint32_t nc_step_count(const struct nc_image *image)
     return nc_image_section(image, NC_SECTION_KIND_PROGRAM)->length / DESCRIPTOR_BYTES - 1u;
 }
 
+bool nc_step_is_end(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
+{
+    uint8_t raw[DESCRIPTOR_BYTES];
+    uint32_t words[NC_DESCRIPTOR_WORDS];
+    if (nc_run_descriptor(hal, image, index, raw) != NC_DEVICE_ERROR_OK) {
+        return false;
+    }
+    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
+    return NC_GET_DESCRIPTOR_OPCODE(words) == NC_OPCODE_END;
+}
+
 static bool read_output(const uint32_t *words, const struct nc_image *image, struct output *out)
 {
     out->addr = NC_GET_DESCRIPTOR_OUT_ADDR(words);

@@ -6,8 +6,11 @@
 #include "nc_hal.h"
 #include "nc_image.h"
 
-/* Descriptors of the image before END. */
+/* Descriptors of the whole program, the last END not counted. */
 uint32_t nc_step_count(const struct nc_image *image);
+
+/* Whether descriptor `index` is an END. */
+bool nc_step_is_end(const struct nc_hal *hal, const struct nc_image *image, uint32_t index);
 
 /* Runs descriptor `index` alone, a firmware step too, and takes the CRC-32 of what it wrote.
  * `stop` is filled in whatever comes back. */

@@ -15,7 +15,7 @@ from norcim.spec.protocol import NO_SLOT, FrameType, HelloAnswer, RunAction
 from norcim.spec.record import unpack_record
 from norcim.transport.framing import Frame, encode_frame
 from tests.firmware.native import Library, MemoryNpu, NativeDevice, make_config, words
-from tests.unit.image.sample import sample_content
+from tests.unit.image.sample import sample_content, second_content, two_networks
 
 IMAGE = build_image(sample_content())
 CONTENT = sample_content()
@@ -192,6 +192,35 @@ def test_activate_and_run_with_a_firmware_step(lib: Library) -> None:
     assert device.activate(0) == 2
     assert b"slot 0 committed, counter 2\n" in device.ask(T.LOG)
     assert device.ask(T.LOG) == b""
+
+
+def test_networks_of_an_image(lib: Library) -> None:
+    """Inputs and outputs of the second come after those of the first; its program begins at 9."""
+    npu = MemoryNpu()
+    device = _device(lib, npu)
+    _put(device, 0, build_image(two_networks()))
+    assert device.activate(0) == 2
+    assert npu.n_runs == 4
+    for at, first, alone in ((0, 0, sample_content()), (1, 9, second_content())):
+        for vector in (0, 1):
+            data = alone.kat_input[32 * vector : 32 * vector + 32]
+            device.ask(T.RUN, words(RunAction.INPUT, 32 * at) + data)
+            assert device.ask(T.RUN, words(RunAction.START, first))[:4] == words(first + 8)
+            found = device.ask(T.RUN, words(RunAction.OUTPUT, 4 * at))[:4]
+            assert found == alone.kat_output[4 * vector : 4 * vector + 4]
+        assert len(device.ask(T.RUN, words(RunAction.STEP, first, 100))) == 4 * 8
+    for first in (1, 8, 10, 17, 18, 0xFFFFFFFF):
+        assert _code(device, T.RUN, words(RunAction.START, first)) is DeviceError.BAD_RANGE
+    assert device.ask(T.RUN, words(RunAction.STEP, 8, 1)) == b""
+
+
+def test_a_wrong_answer_of_a_later_network_keeps_it_out(lib: Library) -> None:
+    content = two_networks()
+    answers = bytearray(content.kat_output)
+    answers[-1] ^= 1
+    device = _device(lib, MemoryNpu())
+    _put(device, 0, build_image(replace(content, kat_output=bytes(answers))))
+    assert _code(device, T.ACTIVATE, words(0, 0, 0)) is DeviceError.KAT_FAILED
 
 
 def test_inputs_and_outputs_outside_the_ports(lib: Library) -> None:

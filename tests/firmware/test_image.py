@@ -16,7 +16,7 @@ from norcim.spec.error_codes import DeviceError
 from norcim.spec.protocol import FrameType
 from tests.firmware.native import Library, NativeDevice, make_config, words
 from tests.unit.image.reseal import reseal
-from tests.unit.image.sample import sample_content
+from tests.unit.image.sample import sample_content, two_networks
 
 IMAGE = build_image(sample_content())
 SECTIONS = describe_image(IMAGE)
@@ -170,6 +170,26 @@ def test_ports_that_are_wrong(lib: Library, case: str) -> None:
     a, b = content.ports
     ports = {"none": (), "outputs first": (b, a), "no output": (a,), "empty": (replace(a, h=0), b)}
     model, firmware = _codes(lib, build_image(replace(content, ports=ports[case])))
+    assert model == firmware == DeviceError.IMAGE_DAMAGED
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("firsts", [(0, 9), (0, 8), (0, 17), (0, 18), (9, 9), (9, 0), (3, 9)])
+def test_ports_of_several_networks(lib: Library, firsts: tuple[int, int]) -> None:
+    content = two_networks()
+    ports = tuple(
+        replace(port, first=firsts[index // 2]) for index, port in enumerate(content.ports)
+    )
+    model, firmware = _codes(lib, build_image(replace(content, ports=ports)))
+    assert model == firmware == DeviceError["OK" if firsts == (0, 9) else "IMAGE_DAMAGED"]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("order", [(2, 3, 0, 1), (0, 2, 1, 3), (0, 1, 3, 2), (0, 1, 2), (1, 2, 3)])
+def test_ports_of_networks_out_of_order(lib: Library, order: tuple[int, ...]) -> None:
+    content = two_networks()
+    ports = tuple(content.ports[index] for index in order)
+    model, firmware = _codes(lib, build_image(replace(content, ports=ports)))
     assert model == firmware == DeviceError.IMAGE_DAMAGED
 
 

@@ -25,7 +25,7 @@ from norcim.transport.serial import SerialStream
 from norcim.transport.wire import Patience
 from norcim_cli.main import main
 from tests.firmware.native import Library, MemoryNpu, make_config
-from tests.unit.image.sample import sample_content
+from tests.unit.image.sample import sample_content, second_content, two_networks
 
 pytest.importorskip("termios", reason="needs pseudo-terminals")
 from tests.firmware.pty_link import InProcess, Process, PtyLink
@@ -295,6 +295,23 @@ def test_image_for_another_chip_is_refused(fw_host: Path, flash_file: Path) -> N
     chip = load_chip("overlay")
     arguments = ("--chip", chip.name, chip.fingerprint)
     assert _refused_by(fw_host, flash_file, NEWER, *arguments) == ("NC-E0615", 3)
+
+
+def test_networks_of_an_image(lib: Library) -> None:
+    device = InProcess(lib, NorFlash(7), config=make_config(2), npu=MemoryNpu())
+    with PtyLink(device) as link, _board(link) as board:
+        board.write(0, build_image(two_networks()))
+        board.activate(0)
+        for index, alone in ((1, second_content()), (0, sample_content()), (1, second_content())):
+            board.select(index)
+            assert board.run([alone.kat_input]) == [alone.kat_output]
+            assert [c.descriptor for c in board.counters()] == list(range(len(alone.program)))
+            board.put([alone.kat_input[:32]])
+            assert len(board.step(0, 100)) == len(alone.program) - 1
+            assert board.read_memory(alone.ports[1].addr, 4) == alone.kat_output[:4]
+        assert _error(board.select, 2).id == "NC-E0612"
+        board.load()
+        assert board.run([sample_content().kat_input]) == [sample_content().kat_output]
 
 
 def test_image_that_is_too_large_is_refused(fw_host: Path, flash_file: Path) -> None:

@@ -83,7 +83,7 @@ static inline int32_t nc_sign_extend(uint32_t value, unsigned width)
 
 /* What a descriptor does. */
 enum nc_opcode {
-    NC_OPCODE_END = 0, /* stop; the last descriptor of every program */
+    NC_OPCODE_END = 0, /* stop; the last descriptor of every network's program */
     NC_OPCODE_MVM = 1, /* matrix-vector multiply on the arrays, im2col fetch, converter, digital stage */
     NC_OPCODE_DWCONV = 2, /* depthwise convolution on the vector path, requantised per channel */
     NC_OPCODE_ADD = 3, /* elementwise (a - zp_a) * m_a + (b - zp_b) * m_b, rounded once */
@@ -125,12 +125,12 @@ enum nc_section_kind {
     NC_SECTION_KIND_PROGRAM = 1, /* Descriptor records, DESCRIPTOR_WORDS words each */
     NC_SECTION_KIND_TILES = 2, /* Tile records */
     NC_SECTION_KIND_COLUMNS = 3, /* Column records */
-    NC_SECTION_KIND_PORTS = 4, /* Port records, inputs first */
+    NC_SECTION_KIND_PORTS = 4, /* Port records, network by network, inputs first */
     NC_SECTION_KIND_WEIGHTS = 5, /* int8 cells, addressed by Tile.cells */
     NC_SECTION_KIND_VECTOR_WEIGHTS = 6, /* int8 weights of the vector path */
     NC_SECTION_KIND_TABLES = 7, /* lookup tables, TABLE_BYTES each */
-    NC_SECTION_KIND_KAT_INPUT = 8, /* input bytes of the known-answer test, may be empty */
-    NC_SECTION_KIND_KAT_OUTPUT = 9, /* the output bytes that it must give */
+    NC_SECTION_KIND_KAT_INPUT = 8, /* known-answer test: bytes of all input ports, vector by vector; may be empty */
+    NC_SECTION_KIND_KAT_OUTPUT = 9, /* the bytes of all output ports that each network must give for them */
     NC_SECTION_KIND_META = 10, /* JSON object: sorted keys, no white space, no NaN, UTF-8 */
 };
 
@@ -154,7 +154,7 @@ enum nc_frame_type {
 enum nc_run_action {
     NC_RUN_ACTION_LOAD = 0, /* check a slot's image and load it; argument: slot, or NO_SLOT for the active one */
     NC_RUN_ACTION_INPUT = 1, /* put the bytes that follow at offset `argument` of the input ports, one by one */
-    NC_RUN_ACTION_START = 2, /* run once; -> StartAnswer */
+    NC_RUN_ACTION_START = 2, /* run once the network that begins at descriptor `argument`; -> StartAnswer */
     NC_RUN_ACTION_OUTPUT = 3, /* answer with output bytes from offset `argument` on, as many as fit */
     NC_RUN_ACTION_STEP = 4, /* run RunLength descriptors from `argument` on, one by one; -> their CRC-32s */
     NC_RUN_ACTION_MEMORY = 5, /* answer with RunLength bytes of activation memory from `argument` on */
@@ -549,7 +549,7 @@ enum nc_device_error {
 #define NC_PUT_COLUMN_SHIFT(v) (((uint32_t)(v) & 0xffu) << 16)
 #define NC_COLUMN_OWNED {0xffffffffu, 0x00ffffffu} /* bits that fields own; the others are 0 */
 
-/* Port: An input or output of the network in activation memory, 12 words. */
+/* Port: An input or output of a network in activation memory, 12 words. */
 #define NC_PORT_IS_OUTPUT_WORD 0 /* 0 input, 1 output */
 #define NC_PORT_IS_OUTPUT_SHIFT 0
 #define NC_PORT_IS_OUTPUT_MASK 0x1u
@@ -600,7 +600,12 @@ enum nc_device_error {
 #define NC_PORT_C_MASK 0xffffu
 #define NC_GET_PORT_C(w) (((w)[6] >> 0) & 0xffffu)
 #define NC_PUT_PORT_C(v) (((uint32_t)(v) & 0xffffu) << 0)
-#define NC_PORT_OWNED {0xffff0003u, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0x0000ffffu} /* bits that fields own; the others are 0 */
+#define NC_PORT_FIRST_WORD 6 /* number of the first descriptor of the port's network */
+#define NC_PORT_FIRST_SHIFT 16
+#define NC_PORT_FIRST_MASK 0xffffu
+#define NC_GET_PORT_FIRST(w) (((w)[6] >> 16) & 0xffffu)
+#define NC_PUT_PORT_FIRST(v) (((uint32_t)(v) & 0xffffu) << 16)
+#define NC_PORT_OWNED {0xffff0003u, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu} /* bits that fields own; the others are 0 */
 
 /* ImageHeader: The first 7 words of an image. */
 #define NC_IMAGE_HEADER_MAGIC_WORD 0 /* MAGIC */

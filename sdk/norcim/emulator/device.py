@@ -26,6 +26,7 @@ from norcim.image import (
     ImageContent,
     check_placement,
     memory_needs,
+    networks,
     port_bytes,
     read_header,
     read_image,
@@ -55,8 +56,14 @@ class Engine(Protocol):
     def counters(self) -> tuple[Counters, ...]: ...
 
 
+Network = tuple[ImageContent, Engine]
+"""A network of an image, and what executes it."""
+
+
 class DeviceModel:
     """A device from power-on; make another one over the same flash to restart it.
+
+    content  the network that is run, the first of the loaded image unless another is selected
 
     flash        FLASH_SECTORS sectors, or fewer in a test with `slot_sectors`
     chip         the chip that it has; None takes images for any chip
@@ -79,6 +86,7 @@ class DeviceModel:
         self.loaded_slot = NO_SLOT
         self._make_engine = make_engine
         self._engine: Engine | None = None
+        self._loaded: tuple[Network, ...] = ()
         self._memory: Bytes = np.zeros((1, 0), np.uint8)
         self._table = SlotTable(flash)
         self._erased: set[int] = set()
@@ -135,12 +143,13 @@ class DeviceModel:
         active already with this image.
         """
         content, digest, n_bytes = self._read_slot(slot)
-        engine = self._start(content)
-        self._pass_known_answer(content, engine)
+        loaded = self._start(content)
+        for network, engine in loaded:
+            self._pass_known_answer(network, engine)
         if (self._commit.slot, self._commit.sha256) != (slot, digest):
             self._commit = self._table.commit(slot, n_bytes, digest, keep=self._commit)
             self._note(f"slot {slot} committed, counter {self._commit.counter}")
-        self._use(slot, content, engine)
+        self._use(slot, loaded)
         return self._commit.counter
 
     def check(self, slot: int) -> bytes:
@@ -153,7 +162,15 @@ class DeviceModel:
         if chosen == NO_SLOT:
             raise DeviceFault(DeviceError.NO_IMAGE, "no slot is active")
         content, _, _ = self._read_slot(chosen)
-        self._use(chosen, content, self._start(content))
+        self._use(chosen, self._start(content))
+
+    def select(self, index: int) -> None:
+        """Choose the network that is run from now on, until an image is loaded."""
+        if not 0 <= index < len(self._loaded):
+            raise DeviceFault(
+                DeviceError.BAD_RANGE if self._loaded else DeviceError.NO_IMAGE, f"network {index}"
+            )
+        self.content, self._engine = self._loaded[index]
 
     def run(self, inputs: Sequence[bytes], *, counters: bool = False) -> list[bytes]:
         """Run a batch.
@@ -169,7 +186,7 @@ class DeviceModel:
 
     def put(self, inputs: Sequence[bytes]) -> None:
         """Put one sample's bytes, one string an input port, into activation memory."""
-        content, memory = self._loaded()
+        content, memory = self._there()
         ports = [port for port in content.ports if not port.is_output]
         for port, array in zip(ports, split_samples(content, inputs), strict=True):
             port_region(port).view(memory)[...] = array[:1]
@@ -179,7 +196,7 @@ class DeviceModel:
 
         Returns the CRC-32 of the bytes that each has written.
         """
-        content, memory = self._loaded()
+        content, memory = self._there()
         n_there = len(content.program) - 1
         if not 0 <= first <= n_there:
             raise DeviceFault(DeviceError.BAD_RANGE, f"descriptor {first}")
@@ -192,7 +209,7 @@ class DeviceModel:
 
     def read_memory(self, address: int, length: int) -> bytes:
         """Bytes of activation memory."""
-        _, memory = self._loaded()
+        _, memory = self._there()
         if min(address, length) < 0 or address + length > memory.size:
             raise DeviceFault(DeviceError.BAD_RANGE, f"{length} bytes at {address}")
         return memory[0, address : address + length].tobytes()
@@ -209,7 +226,7 @@ class DeviceModel:
         self._log.clear()
         return lines
 
-    def _loaded(self) -> tuple[ImageContent, Bytes]:
+    def _there(self) -> tuple[ImageContent, Bytes]:
         if self.content is None:
             raise DeviceFault(DeviceError.NO_IMAGE, "nothing is loaded")
         return self.content, self._memory
@@ -234,7 +251,7 @@ class DeviceModel:
         content, digest, _ = self._read_slot(commit.slot)
         if digest != commit.sha256:
             raise DeviceFault(DeviceError.IMAGE_DAMAGED, "another image was written since")
-        self._use(commit.slot, content, self._start(content))
+        self._use(commit.slot, self._start(content))
 
     def _note(self, text: str) -> None:
         self._log.append(text)
@@ -285,9 +302,9 @@ class DeviceModel:
         except NorcimError as error:
             raise DeviceFault(DeviceError.TILE_RANGE, f"{error.where}: {error.what}") from error
 
-    def _start(self, content: ImageContent) -> Engine:
+    def _start(self, content: ImageContent) -> tuple[Network, ...]:
         try:
-            return self._make_engine(content)
+            return tuple((network, self._make_engine(network)) for network in networks(content))
         except NorcimError as error:
             raise DeviceFault(DeviceError.BAD_FIELD, error.what) from error
 
@@ -301,12 +318,13 @@ class DeviceModel:
                 n_wrong = int(np.count_nonzero(got != due))
                 raise DeviceFault(DeviceError.KAT_FAILED, f"{n_wrong} of {due.size} bytes differ")
 
-    def _use(self, slot: int, content: ImageContent, engine: Engine) -> None:
-        self.loaded_slot, self.content, self._engine = slot, content, engine
-        self._memory = np.zeros((1, content.activation_bytes), np.uint8)
+    def _use(self, slot: int, loaded: tuple[Network, ...]) -> None:
+        self.loaded_slot, self._loaded = slot, loaded
+        self.select(0)
+        self._memory = np.zeros((1, loaded[0][0].activation_bytes), np.uint8)
 
     def _unload(self) -> None:
-        self.loaded_slot, self.content, self._engine = NO_SLOT, None, None
+        self.loaded_slot, self._loaded, self.content, self._engine = NO_SLOT, (), None, None
 
 
 def split_samples(content: ImageContent, inputs: Sequence[bytes]) -> list[Bytes]:

@@ -15,6 +15,7 @@ from norcim.image.check_mvm import check_columns, check_mvm, check_records
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
 from norcim.image.needs import port_bytes
+from norcim.image.networks import first_descriptors
 from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_PADDED, MAX_TABLES, MAX_TAPS
 from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode
 
@@ -36,23 +37,26 @@ def check_program(content: ImageContent) -> None:
         limit = f"a multiple of {TABLE_BYTES}, at most {MAX_TABLES * TABLE_BYTES:,}"
         got = len(content.tables)
         refuse("NC-E0546", "section TABLES", "the tables' length is wrong", limit, got)
-    _check_end(content.program)
+    _check_end(content)
     check_records(content)
-    for index, descriptor in enumerate(content.program[:-1]):
-        _check_descriptor(content, descriptor, index)
+    for index, descriptor in enumerate(content.program):
+        if descriptor.opcode != Opcode.END:
+            _check_descriptor(content, descriptor, index)
     _check_ports(content)
     _check_known_answer(content)
 
 
-def _check_end(program: tuple[Descriptor, ...]) -> None:
+def _check_end(content: ImageContent) -> None:
+    """END comes last in each network's program and nowhere else."""
+    program = content.program
     if not program:
         refuse("NC-E0540", "section PROGRAM", "the program is empty", "END as the last descriptor")
+    ends = {first - 1 for first in first_descriptors(content.ports)[1:]} | {len(program) - 1}
     for index, descriptor in enumerate(program):
-        is_last = index == len(program) - 1
-        if (descriptor.opcode == Opcode.END) != is_last:
+        if (descriptor.opcode == Opcode.END) != (index in ends):
             refuse(
-                "NC-E0540", f"descriptor {index}", "END is the last descriptor and no other",
-                got=f"opcode {descriptor.opcode} at {index} of {len(program)}",
+                "NC-E0540", f"descriptor {index}", "END is the last descriptor of a network and no "
+                "other", got=f"opcode {descriptor.opcode} at {index} of {len(program)}",
             )  # fmt: skip
 
 
@@ -281,9 +285,16 @@ _CHECKS: dict[int, Callable[[ImageContent, Descriptor, str], None]] = {
 
 
 def _check_ports(content: ImageContent) -> None:
-    kinds = [port.is_output for port in content.ports]
-    if kinds != sorted(kinds) or set(kinds) != {0, 1}:
-        refuse("NC-E0548", "section PORTS", "ports are wrong", "inputs, then outputs", kinds)
+    firsts = first_descriptors(content.ports)
+    if firsts[:1] != (0,) or [port.first for port in content.ports] != sorted(
+        port.first for port in content.ports
+    ):
+        order = "networks from descriptor 0 on, in the order of their programs"
+        refuse("NC-E0548", "section PORTS", "ports are wrong", order, firsts)
+    for first in firsts:
+        kinds = [port.is_output for port in content.ports if port.first == first]
+        if kinds != sorted(kinds) or set(kinds) != {0, 1}:
+            refuse("NC-E0548", "section PORTS", "ports are wrong", "inputs, then outputs", kinds)
     for index, port in enumerate(content.ports):
         where = f"port {index}"
         extent, strides = (port.h, port.w, port.c), (port.row_stride, port.pixel_stride, 1)

@@ -15,13 +15,16 @@ class ImageContent:
     chip            name of the chip file it was compiled for
     chip_hash       `Chip.fingerprint`
     activation_bytes  activation memory that the program needs
-    ports           inputs, then outputs, in the model's order
+    program         of one network after the other, each with its END
+    ports           of one network after the other: inputs, then outputs, in the model's order
     weights         cells of all tiles, int8, in tile order (see Tile.cells)
     vector_weights  int8, depthwise weights of the vector path
     tables          bytes, 256 each
-    kat_input       concatenated input bytes of the known-answer test (may be empty)
+    kat_input       input bytes of the known-answer test, vector by vector (may be empty); each
+                    vector holds all networks' inputs
     kat_output      expected output bytes
-    meta            JSON object: name, layers, labels, front end, accuracy, compiler
+    meta            JSON object: name, layers, labels, front end, accuracy, compiler; of several
+                    networks (`norcim.image.networks`): name, networks
     """
 
     chip: str

@@ -51,12 +51,12 @@ class SectionKind(IntEnum):
     PROGRAM = 1  #: Descriptor records, DESCRIPTOR_WORDS words each
     TILES = 2  #: Tile records
     COLUMNS = 3  #: Column records
-    PORTS = 4  #: Port records, inputs first
+    PORTS = 4  #: Port records, network by network, inputs first
     WEIGHTS = 5  #: int8 cells, addressed by Tile.cells
     VECTOR_WEIGHTS = 6  #: int8 weights of the vector path
     TABLES = 7  #: lookup tables, TABLE_BYTES each
-    KAT_INPUT = 8  #: input bytes of the known-answer test, may be empty
-    KAT_OUTPUT = 9  #: the output bytes that it must give
+    KAT_INPUT = 8  #: known-answer test: bytes of all input ports, vector by vector; may be empty
+    KAT_OUTPUT = 9  #: the bytes of all output ports that each network must give for them
     META = 10  #: JSON object: sorted keys, no white space, no NaN, UTF-8
 
 

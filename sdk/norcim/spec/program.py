@@ -28,7 +28,7 @@ BIAS_DRIVE = 128
 class Opcode(IntEnum):
     """What a descriptor does."""
 
-    END = 0  #: stop; the last descriptor of every program
+    END = 0  #: stop; the last descriptor of every network's program
     MVM = 1  #: matrix-vector multiply on the arrays, im2col fetch, converter, digital stage
     DWCONV = 2  #: depthwise convolution on the vector path, requantised per channel
     ADD = 3  #: elementwise (a - zp_a) * m_a + (b - zp_b) * m_b, rounded once
@@ -175,7 +175,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the network in activation memory, 12 words."""
+    """An input or output of a network in activation memory, 12 words.
+
+    An image may hold several networks: their programs follow each other, each with its END, and so
+    do their ports, each network's inputs before its outputs.
+    """
 
     is_output: int = bits(0, 0, 1, "0 input, 1 output")
     signed: int = bits(0, 1, 1, "codes are int8 (else uint8)")
@@ -187,6 +191,7 @@ class Port:
     h: int = bits(5, 0, 16, "height")
     w: int = bits(5, 16, 16, "width")
     c: int = bits(6, 0, 16, "channels")
+    first: int = bits(6, 16, 16, "number of the first descriptor of the port's network")
 
     @property
     def real_scale(self) -> float:

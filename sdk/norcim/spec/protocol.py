@@ -81,7 +81,7 @@ class RunAction(IntEnum):
 
     LOAD = 0  #: check a slot's image and load it; argument: slot, or NO_SLOT for the active one
     INPUT = 1  #: put the bytes that follow at offset `argument` of the input ports, one by one
-    START = 2  #: run once; -> StartAnswer
+    START = 2  #: run once the network that begins at descriptor `argument`; -> StartAnswer
     OUTPUT = 3  #: answer with output bytes from offset `argument` on, as many as fit
     STEP = 4  #: run RunLength descriptors from `argument` on, one by one; -> their CRC-32s
     MEMORY = 5  #: answer with RunLength bytes of activation memory from `argument` on

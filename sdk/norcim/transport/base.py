@@ -84,12 +84,19 @@ class Device(ABC):
         """Check and load a slot's image for this session, None: the active one's."""
 
     @abstractmethod
+    def select(self, network: int) -> None:
+        """Choose the network that run, put, step and counters mean, by its number in the image.
+
+        It is the first one, number 0, after every load, activation and restart.
+        """
+
+    @abstractmethod
     def verify(self, slot: int) -> str:
         """Let the device check a slot's image from its cells; returns its SHA-256 in hex."""
 
     @abstractmethod
     def run(self, inputs: Sequence[bytes], *, counters: bool = False) -> list[bytes]:
-        """Run a batch on the loaded image.
+        """Run a batch on the chosen network of the loaded image.
 
         inputs    for each input port, the code bytes of n samples one after the other
         counters  count saturated conversions too, where that costs time
@@ -98,7 +105,7 @@ class Device(ABC):
 
     @abstractmethod
     def counters(self) -> tuple[Counters, ...]:
-        """Counters of the last run, one for each descriptor."""
+        """Counters of the last run, one for each descriptor of the chosen network."""
 
     @abstractmethod
     def put(self, inputs: Sequence[bytes]) -> None:
@@ -108,6 +115,7 @@ class Device(ABC):
     def step(self, first: int, n: int) -> list[int]:
         """Run n descriptors from `first` on, one at a time; fewer if END comes before.
 
+        first  counted from the first of the chosen network
         Returns the CRC-32 of the bytes that each has written, rows, pixels, channels. The memory
         stays as it is for `read_memory` and the next step.
         """

@@ -9,11 +9,8 @@ from contextlib import suppress
 from norcim.emulator import Counters
 from norcim.errors import EXIT_DEVICE, NorcimError
 from norcim.image import read_header
-from norcim.image.needs import port_bytes
-from norcim.image.records import decode_records
 from norcim.spec.image_format import (
     HEADER_BYTES,
-    MAX_ACTIVATION_BYTES,
     MAX_DESCRIPTORS,
     MAX_PORTS,
     SECTION_ENTRY_WORDS,
@@ -21,7 +18,7 @@ from norcim.spec.image_format import (
     SectionEntry,
     SectionKind,
 )
-from norcim.spec.program import PORT_WORDS, Port
+from norcim.spec.program import PORT_WORDS
 from norcim.spec.protocol import (
     BAUD_REQUEST_WORDS,
     COUNTER_RECORD_WORDS,
@@ -41,6 +38,7 @@ from norcim.spec.protocol import (
 from norcim.spec.record import pack_record, unpack_record
 from norcim.transport.base import Device, DeviceInfo, ReportProgress, slot_or_none
 from norcim.transport.link import ByteStream, LinkError, nonsense
+from norcim.transport.loaded import LoadedNetwork, read_networks
 from norcim.transport.noise import QUIET
 from norcim.transport.transfer import write_in_any_order, write_in_order
 from norcim.transport.wire import Patience, Wire
@@ -65,7 +63,8 @@ class Board(Device):
         self, stream: ByteStream, patience: Patience | None = None, *, baud: int | None = None
     ) -> None:
         self.wire = Wire(stream, patience)
-        self._ports: tuple[Port, ...] | None = None
+        self._networks: tuple[LoadedNetwork, ...] | None = None
+        self._chosen = 0
         self._is_closed = False
         self._baud = DEFAULT_BAUD
         self._is_noisy = False
@@ -103,13 +102,24 @@ class Board(Device):
 
     def activate(self, slot: int) -> None:
         """Check, test, commit and load a slot."""
-        self._ports = None
+        self._forget_image()
         self._on_slot(FrameType.ACTIVATE, slot)
 
     def load(self, slot: int | None = None) -> None:
         """Check and load a slot."""
-        self._ports = None
+        self._forget_image()
         self._run(RunAction.LOAD, NO_SLOT if slot is None else slot)
+
+    def select(self, network: int) -> None:
+        """Choose a network of the loaded image."""
+        n_networks = len(self._loaded_networks())
+        if not 0 <= network < n_networks:
+            raise NorcimError(
+                "NC-E0612", "the loaded image has no such network", where=self.wire.url,
+                expected=f"0..{n_networks - 1}", got=str(network), exit_code=EXIT_DEVICE,
+                fix="choose one of the networks that it has",
+            )  # fmt: skip
+        self._chosen = network
 
     def verify(self, slot: int) -> str:
         """Let the device check a slot's image from its cells; returns its SHA-256 in hex."""
@@ -136,9 +146,8 @@ class Board(Device):
 
     def run(self, inputs: Sequence[bytes], *, counters: bool = False) -> list[bytes]:
         """Run a batch, sample by sample; the device counts always."""
-        ports = self._loaded_ports()
-        sizes = [port_bytes(port) for port in ports if not port.is_output]
-        out_sizes = [port_bytes(port) for port in ports if port.is_output]
+        network = self._network
+        sizes, out_sizes = network.input_sizes, network.output_sizes
         n_samples = _count_samples(inputs, sizes, self.wire.url)
         outputs = [bytearray() for _ in out_sizes]
         for index in range(n_samples):
@@ -146,7 +155,7 @@ class Board(Device):
                 data[index * size : (index + 1) * size]
                 for data, size in zip(inputs, sizes, strict=True)
             ]
-            found = self._run_sample(b"".join(parts), sum(out_sizes))
+            found = self._run_sample(network, b"".join(parts))
             for output, size in zip(outputs, out_sizes, strict=True):
                 output += found[:size]
                 found = found[size:]
@@ -155,14 +164,16 @@ class Board(Device):
     def counters(self) -> tuple[Counters, ...]:
         """Counters of the last run."""
         found: list[Counters] = []
+        known = self._networks[self._chosen] if self._networks else None  # a run makes it known
+        first, end = (known.first, known.end) if known else (0, None)
         while True:
-            request = pack_record(CountersRequest(len(found)), COUNTERS_REQUEST_WORDS)
+            request = pack_record(CountersRequest(first + len(found)), COUNTERS_REQUEST_WORDS)
             data = self._request(FrameType.COUNTERS, request)
             n_record = 4 * COUNTER_RECORD_WORDS
             if len(data) % n_record:
                 raise nonsense(self.wire.url, f"counters of {len(data)} bytes")
-            if not data:
-                return tuple(found)
+            if not data or (end is not None and first + len(found) >= end):
+                return tuple(found[: end and end - first])
             if len(found) + len(data) // n_record > MAX_DESCRIPTORS:
                 raise nonsense(self.wire.url, f"counters of more than {MAX_DESCRIPTORS} steps")
             for at in range(0, len(data), n_record):
@@ -172,13 +183,14 @@ class Board(Device):
 
     def put(self, inputs: Sequence[bytes]) -> None:
         """Put one sample's bytes into activation memory."""
-        sizes = [port_bytes(port) for port in self._loaded_ports() if not port.is_output]
-        _count_samples(inputs, sizes, self.wire.url, most=1)
-        self._put(b"".join(inputs))
+        network = self._network
+        _count_samples(inputs, network.input_sizes, self.wire.url, most=1)
+        self._put(network, b"".join(inputs))
 
     def step(self, first: int, n: int) -> list[int]:
         """Run descriptors one at a time, as many at once as an answer holds."""
         found: list[int] = []
+        first += self._network.first if self._chosen else 0
         while len(found) < n:
             data = self._run(RunAction.STEP, first + len(found), _length(n - len(found)))
             if len(data) % 4 or len(data) > 4 * (n - len(found)):
@@ -209,7 +221,7 @@ class Board(Device):
 
     def reset(self) -> None:
         """Restart the device: it loads the active slot."""
-        self._ports = None
+        self._forget_image()
         self._request(FrameType.RESET)
         self._go_on_at(DEFAULT_BAUD)
         self.wire.hello(after_restart=True)
@@ -303,25 +315,32 @@ class Board(Device):
         request = pack_record(RunRequest(action, argument), RUN_REQUEST_WORDS)
         return self._request(FrameType.RUN, request + data)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, network: LoadedNetwork, data: bytes) -> None:
         size = self.wire.max_payload_bytes - 4 * RUN_REQUEST_WORDS
         for at in range(0, len(data), size):
-            self._run(RunAction.INPUT, at, data[at : at + size])
+            self._run(RunAction.INPUT, network.input_at + at, data[at : at + size])
 
-    def _run_sample(self, data: bytes, n_output: int) -> bytes:
-        self._put(data)
-        self._run(RunAction.START)
-        found = b""
+    def _run_sample(self, network: LoadedNetwork, data: bytes) -> bytes:
+        self._put(network, data)
+        self._run(RunAction.START, network.first)
+        found, n_output = b"", sum(network.output_sizes)
         while len(found) < n_output:
-            part = self._run(RunAction.OUTPUT, len(found))
-            if not part or len(found) + len(part) > n_output:
+            part = self._run(RunAction.OUTPUT, network.output_at + len(found))
+            if not part or (network.end is None and len(found) + len(part) > n_output):
                 raise nonsense(self.wire.url, f"{len(found) + len(part)} bytes of output")
             found += part
-        return found
+        return found[:n_output]  # those of the next network may follow
 
-    def _loaded_ports(self) -> tuple[Port, ...]:
-        """The ports of the loaded image, read from its slot."""
-        if self._ports is None:
+    def _forget_image(self) -> None:
+        self._networks, self._chosen = None, 0
+
+    @property
+    def _network(self) -> LoadedNetwork:
+        return self._loaded_networks()[self._chosen]
+
+    def _loaded_networks(self) -> tuple[LoadedNetwork, ...]:
+        """The networks of the loaded image, read from its slot."""
+        if self._networks is None:
             slot = self.info().loaded_slot
             if slot is None:
                 raise NorcimError(
@@ -336,12 +355,8 @@ class Board(Device):
             if entry.length > 4 * PORT_WORDS * MAX_PORTS:
                 raise nonsense(self.wire.url, f"ports of {entry.length} bytes")
             raw = self._read(slot, entry.offset, entry.length)
-            ports = decode_records(Port, raw, PORT_WORDS, "PORTS", MAX_PORTS)
-            n_bytes = max((port_bytes(port) for port in ports), default=0)
-            if n_bytes > MAX_ACTIVATION_BYTES:
-                raise nonsense(self.wire.url, f"a port of {n_bytes} bytes")
-            self._ports = ports
-        return self._ports
+            self._networks = read_networks(raw, self.wire.url)
+        return self._networks
 
     def _read(self, slot: int, offset: int, length: int) -> bytes:
         found = b""
@@ -361,7 +376,9 @@ def _length(n: int) -> bytes:
     return pack_record(RunLength(n), RUN_LENGTH_WORDS)
 
 
-def _count_samples(inputs: Sequence[bytes], sizes: list[int], url: str, most: int = 1 << 32) -> int:
+def _count_samples(
+    inputs: Sequence[bytes], sizes: Sequence[int], url: str, most: int = 1 << 32
+) -> int:
     n_samples = len(inputs[0]) // sizes[0] if inputs and sizes and sizes[0] else 0
     if not 1 <= n_samples <= most or [len(data) for data in inputs] != [
         n_samples * size for size in sizes

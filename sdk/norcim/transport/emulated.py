@@ -78,6 +78,11 @@ class EmulatedDevice(Device):
         with self._faults():
             self._model.load(slot)
 
+    def select(self, network: int) -> None:
+        """Choose a network of the loaded image."""
+        with self._faults():
+            self._model.select(network)
+
     def verify(self, slot: int) -> str:
         """Check a slot's image from its cells; returns its SHA-256 in hex."""
         with self._faults():

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from norcim.chips import load_chip
+from norcim.emulator import Emulator
 from norcim.emulator.device import DeviceModel
 from norcim.emulator.flash import DeviceFault, NorFlash
 from norcim.image import ImageContent, build_image
 from norcim.spec.error_codes import DeviceError
 from norcim.spec.protocol import NO_SLOT
 from tests.unit.device.fake_engine import FakeEngine, WrongEngine
-from tests.unit.image.sample import sample_content
+from tests.unit.image.sample import sample_content, second_content, two_networks
 
 SLOT_SECTORS = 2
 N_SECTORS = 3 + 2 * SLOT_SECTORS
@@ -255,3 +256,30 @@ def test_image_with_a_tile_outside_the_arrays() -> None:
     device = _device(chip=load_chip("nor1"))
     _write(device, 0, build_image(_content_for("nor1", tiles=tiles)))
     assert _code(device.activate, 0) is DeviceError.TILE_RANGE
+
+
+def test_networks_of_an_image() -> None:
+    device = _device(make_engine=Emulator)
+    _write(device, 0, build_image(two_networks()))
+    device.activate(0)
+    for index, alone in ((0, sample_content()), (1, second_content()), (0, sample_content())):
+        device.select(index)
+        assert device.run([alone.kat_input]) == [alone.kat_output]
+        device.put([alone.kat_input[:32]])
+        assert len(device.step(0, 100)) == len(alone.program) - 1
+        assert device.read_memory(alone.ports[1].addr, 4) == alone.kat_output[:4]
+        assert len(device.counters()) == len(alone.program) - 1
+    assert _code(device.select, 2) is DeviceError.BAD_RANGE
+    assert _code(device.select, -1) is DeviceError.BAD_RANGE
+    device.select(1)
+    device.load()
+    assert device.run([sample_content().kat_input]) == [sample_content().kat_output]
+
+
+def test_a_wrong_answer_of_a_later_network_keeps_it_out() -> None:
+    content = two_networks()
+    answers = bytearray(content.kat_output)
+    answers[-1] ^= 1
+    device = _device(make_engine=Emulator)
+    _write(device, 0, build_image(replace(content, kat_output=bytes(answers))))
+    assert _code(device.activate, 0) is DeviceError.KAT_FAILED

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
-from norcim.image import ImageContent
+import numpy as np
+
+from norcim.emulator import reference
+from norcim.image import ImageContent, join_networks
 from norcim.spec.program import Column, Descriptor, Encoding, Opcode, Port, Rule, Tile
 
 ONE = struct.unpack("<I", struct.pack("<f", 0.5))[0]
@@ -96,3 +100,32 @@ def sample_content(**changes: Any) -> ImageContent:
         "meta": {"name": "sample", "labels": ["yes", "no", "ü"], "accuracy": 0.75, "layers": []},
     }  # fmt: skip
     return ImageContent(**{**values, **changes})
+
+
+def second_content() -> ImageContent:
+    """Another network for the same arrays: a moved copy with other weights, columns and tables."""
+    first = sample_content()
+    content = replace(
+        first,
+        activation_bytes=132,
+        tiles=tuple(replace(tile, row=tile.row + 40) for tile in TILES),
+        columns=tuple(replace(column, multiplier=33000) for column in first.columns),
+        ports=(first.ports[0], replace(first.ports[1], addr=120)),
+        weights=first.weights[::-1],
+        vector_weights=first.vector_weights[::-1],
+        tables=bytes(i * 7 & 0xFF for i in range(1, 256 + 1)) + bytes(range(255, -1, -1)),
+        meta={"name": "second", "layers": []},
+    )
+    memory = np.zeros((1, content.activation_bytes), np.uint8)
+    answers = b""
+    for at in (0, 32):
+        memory[0, :32] = np.frombuffer(content.kat_input[at : at + 32], np.uint8)
+        for step in content.program[:-1]:
+            reference.execute(step, content, memory)
+        answers += memory[0, 120:124].tobytes()
+    return replace(content, kat_output=answers)
+
+
+def two_networks() -> ImageContent:
+    """One image with the sample and the second network."""
+    return join_networks((sample_content(), second_content()))

@@ -117,4 +117,4 @@ def test_a_port_larger_than_any_memory(monkeypatch: pytest.MonkeyPatch) -> None:
             IMAGE[:HEADER_BYTES] if offset == 0 else (port * (length // len(port)))[:length]
         ),
     )
-    assert refused(board._loaded_ports) == "NC-E0634"
+    assert refused(board._loaded_networks) == "NC-E0634"

@@ -13,6 +13,7 @@ from norcim.spec.protocol import ANSWER, FrameType, HelloAnswer
 from norcim.spec.record import pack_record
 from norcim.transport.board import Board
 from norcim.transport.framing import Frame, FrameReader, encode_frame
+from norcim.transport.loaded import LoadedNetwork
 from norcim.transport.transfer import write_in_any_order, write_in_order
 from norcim.transport.wire import Patience, Wire
 
@@ -215,7 +216,7 @@ def test_data_that_goes_where_it_cannot(answer: bytes) -> None:
         lambda board: board._hash(0, 0, 4),
         lambda board: board.counters(),
         lambda board: board._read(0, 0, 64),
-        lambda board: board._run_sample(bytes(8), 4),
+        lambda board: board._run_sample(LoadedNetwork(0, None, 0, 0, (8,), (4,)), bytes(8)),
         lambda board: board.write(0, b""),
     ],
 )
