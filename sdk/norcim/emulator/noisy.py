@@ -14,7 +14,7 @@ import numpy as np
 
 from norcim.emulator.arrays import Activation, Floats, Scratch, Thunk, run_all, with_border
 from norcim.emulator.cells import physics
-from norcim.emulator.cells.noise import VARIANCE, NoiseSource
+from norcim.emulator.cells.noise import NoiseSource
 from norcim.emulator.cells.physics import Reals
 from norcim.emulator.cells.sample import SampledChip
 from norcim.emulator.mvm import (
@@ -43,8 +43,8 @@ def is_analog(d: Descriptor, cells: SampledChip | None) -> bool:
 class _Noisy:
     """A part and its noise.
 
-    part      weights (lines, n_cols), or (taps, n_cols) if it is depthwise; PN has two lines an
-              input, all positive ones first
+    part      weights (lines, n_cols), or (taps, n_cols) if it is depthwise, for sums of which
+              2^gain are a code; PN has two lines an input, all positive ones first
     variance  as the weights, for the squared drive; None if it is zero
     fixed     (n_cols,) variance of a conversion with no input
     bend_lsb  (n_cols,) peak of the non-linearity
@@ -108,9 +108,12 @@ def _groups(
 def _noisy(d: Descriptor, cells: SampledChip, index: int, kernel_order: tuple[int, int]) -> _Noisy:
     tile = cells.content.tiles[index]
     errors = cells.tile(index, d.encoding)
-    weights = _as_lines(d, tile, errors.weights, kernel_order)
-    variance = _as_lines(d, tile, errors.variance, kernel_order)
-    constant = errors.constant
+    # Sums come out in what the converter starts from, quarter codes or codes.
+    gain = 2 if d.rule == Rule.WTM2101 else 0
+    unit = 2.0 ** (gain - tile.gain)
+    weights = _as_lines(d, tile, errors.weights * unit, kernel_order)
+    variance = _as_lines(d, tile, errors.variance * unit**2, kernel_order)
+    constant = errors.constant * unit
     if d.encoding == Encoding.OFFSET:
         constant = constant + 128 * weights.sum(axis=0)
     taps, c = d.kernel_h * d.kernel_w, tile.in_c_count
@@ -122,11 +125,11 @@ def _noisy(d: Descriptor, cells: SampledChip, index: int, kernel_order: tuple[in
     part = Part(
         tile.in_c_first, c, tile.k_first,
         blocks if depthwise and blocks is not None else weights, constant,
-        tile.gain, tile.align, whole, depthwise,
+        gain, tile.align, whole, depthwise,
     )  # fmt: skip
     found = spread if depthwise else variance
     silent = found is None or not found.any()
-    return _Noisy(part, None if silent else found, errors.fixed, errors.bend_lsb)
+    return _Noisy(part, None if silent else found, errors.fixed * unit**2, errors.bend_lsb)
 
 
 def _as_lines(d: Descriptor, tile: Tile, cells: Reals, kernel_order: tuple[int, int]) -> Reals:
@@ -156,34 +159,31 @@ class _Maker:
         """Append the work that leaves noisy sums without their constant; returns their array."""
         acc: Floats = self.scratch.take(shape, np.float32)
         variance: Floats | None = None
-        scaled = None if each.variance is None else each.variance / VARIANCE
-        if scaled is not None:
+        if each.variance is not None:
             variance = self.scratch.take(shape, np.float32)
         if each.part.depthwise:
-            self._taps(each.part, scaled, acc, variance)
+            self._taps(each, acc, variance)
         else:
-            self._products(each.part, scaled, acc, variance)
+            self._products(each, acc, variance)
         if each.fixed.any() or variance is not None:
-            self._add_noise(each.fixed / VARIANCE, acc, variance)
+            self._add_noise(each.fixed, acc, variance)
         if each.bend_lsb.any():
-            self.work.append(_make_bend(self.d, each, acc))
+            self.work.append(_make_bend(self.d, each, acc, self.scratch))
         return acc
 
-    def _taps(self, part: Part, scaled: Reals | None, acc: Floats, variance: Floats | None) -> None:
-        d, x = self.d, self.x
+    def _taps(self, each: _Noisy, acc: Floats, variance: Floats | None) -> None:
+        d, x, part = self.d, self.x, each.part
         kernel = (d.kernel_h, d.kernel_w, part.weights.shape[1])
         self.work.append(make_taps(d, x, part.weights.reshape(kernel), part.in_c_first, acc))
-        if scaled is not None and variance is not None:
+        if each.variance is not None and variance is not None:
             squared: Floats = self.scratch.take(x.full.shape, np.float32)
             self.work.append(_make_square(d, x.full, squared))
             drive = Activation(squared, x.border)
-            spread = scaled.reshape(kernel)
+            spread = each.variance.reshape(kernel)
             self.work.append(make_taps(d, drive, spread, part.in_c_first, variance))
 
-    def _products(
-        self, part: Part, scaled: Reals | None, acc: Floats, variance: Floats | None
-    ) -> None:
-        d = self.d
+    def _products(self, each: _Noisy, acc: Floats, variance: Floats | None) -> None:
+        d, part = self.d, each.part
         natural = part.whole or self.kernel_order == PROGRAM_ORDER
         key = (part.in_c_first, part.in_c_count, natural)
         if key not in self.columns:
@@ -197,13 +197,13 @@ class _Maker:
             self.work.append(_make_split(rows, d.in_zp, lines))
             rows = lines
         self.work.append(make_product(rows, part.weights, acc))
-        if scaled is not None and variance is not None:
+        if each.variance is not None and variance is not None:
             squared: Floats = self.scratch.take(rows.shape, np.float32)
             self.work.append(_make_square(d, rows, squared))
-            self.work.append(make_product(squared, scaled, variance))
+            self.work.append(make_product(squared, each.variance, variance))
 
     def _add_noise(self, fixed: Reals, acc: Floats, variance: Floats | None) -> None:
-        """acc += noise * sqrt(variance + fixed), the noise's own variance already divided out."""
+        """acc += noise * sqrt(variance + fixed)."""
         n, h, w, c = acc.shape
         sums = acc.reshape(n, h * w * c)
         draws: Floats = self.scratch.take(sums.shape, np.float32)
@@ -252,16 +252,23 @@ def _make_split(rows: Floats, zero_point: int, lines: Floats) -> Thunk:
     return run
 
 
-def _make_bend(d: Descriptor, each: _Noisy, acc: Floats) -> Thunk:
+def _make_bend(d: Descriptor, each: _Noisy, acc: Floats, scratch: Scratch) -> Thunk:
     """Add the integral non-linearity; it depends on the whole sum, constant included."""
     lo, hi = code_bounds(d)
     unit = float(1 << each.part.gain)
     factor = np.float32(1 / (unit * max(-lo, hi)))
-    constant = (each.part.constant * factor).astype(np.float32)
-    peak = (each.bend_lsb * unit).astype(np.float32)
+    n, h, w, c = acc.shape
+    sums = acc.reshape(n, h * w * c)
+    constant = np.tile((each.part.constant * factor).astype(np.float32), h * w)
+    peak = np.tile((each.bend_lsb * unit).astype(np.float32), h * w)
+    share, error = (scratch.take(sums.shape, np.float32) for _ in range(2))
 
     def run() -> None:
-        acc[...] += peak * physics.bend(acc * factor + constant)
+        np.multiply(sums, factor, out=share)
+        np.add(share, constant, out=share)
+        physics.bend(share, error)
+        np.multiply(error, peak, out=error)
+        np.add(sums, error, out=sums)
 
     return run
 

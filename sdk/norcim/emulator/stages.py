@@ -58,7 +58,8 @@ def make_convert(
     offset = np.tile((constant * factor + half).astype(acc.dtype), w)
 
     def run() -> None:
-        np.multiply(rows, real(factor), out=rows)
+        if factor != 1:
+            np.multiply(rows, real(factor), out=rows)
         np.add(rows, offset, out=rows)
         if d.rule == Rule.WTM2101:
             np.trunc(rows, out=rows)

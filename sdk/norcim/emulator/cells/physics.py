@@ -154,10 +154,15 @@ def stick(
     return np.where(draw < p_off, 0.0, stuck)
 
 
-def bend(codes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def bend(codes: npt.NDArray[np.floating], out: npt.NDArray[np.floating]) -> None:
     """Shape of the integral non-linearity: cubic, 0 at mid-scale and both ends, peak 1.
 
-    codes  real codes as a share of full scale, -1..1; beyond, the last value holds
+    codes  real codes as a share of full scale, -1..1; beyond, the last value holds: clipped in
+           place
+    out    the shape, as codes
     """
-    u = np.clip(codes, -1, 1)
-    return np.asarray(2.598076 * u * (u * u - 1), codes.dtype)
+    codes.clip(-1, 1, out=codes)
+    np.multiply(codes, codes, out=out)
+    np.subtract(out, 1, out=out)
+    np.multiply(out, codes, out=out)
+    np.multiply(out, 2.598076, out=out)
