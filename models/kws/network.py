@@ -95,8 +95,9 @@ class FoldedDsCnn(nn.Module):
         for i, convolution in enumerate(self.convolutions):
             x = torch.relu(self._sum_columns(x, convolution, i))
         x = x.mean((2, 3))
-        weight = _round_weight(self.classify.weight) if self.converter else self.classify.weight
-        return nn.functional.linear(x, weight, self.classify.bias)
+        if self.converter is None:
+            return self.classify(x)
+        return nn.functional.linear(x, _round_weight(self.classify.weight), self.classify.bias)
 
     def _sum_columns(self, x: Tensor, convolution: nn.Conv2d, layer: int) -> Tensor:
         if self.converter is None:

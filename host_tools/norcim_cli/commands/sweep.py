@@ -57,11 +57,14 @@ if TYPE_CHECKING:
 )
 @options.seed
 @options.output(required=True, doc="Results: .json or .parquet. Run again to go on.")
+@click.option(
+    "--plot", metavar="FILE", help="Draw accuracy over the longest axis: .png, .svg, .pdf."
+)
 @options.overwrite
 @options.common
 def sweep(
     model: str, chip: str, vary: tuple[str, ...], data: str, calibration: str, output: str,
-    workers: int, dask: str | None, overwrite: bool, **condition: Any,
+    plot: str | None, workers: int, dask: str | None, overwrite: bool, **condition: Any,
 ) -> None:  # fmt: skip
     """Measure accuracy over values of a chip file.
 
@@ -69,18 +72,32 @@ def sweep(
     kept in OUTPUT.partial: the same command goes on after an interruption. The file is the same
     whatever the number of workers.
     """
-    from norcim.sweep import DaskPool, LocalPool, parse_axis, points_of, run_sweep
+    from norcim.sweep import (
+        DaskPool,
+        LocalPool,
+        check_plot,
+        parse_axis,
+        plot_sweep,
+        points_of,
+        run_sweep,
+    )
 
     target = Path(output)
     files.refuse_existing(target, overwrite)
     files.refuse_image(model)
-    points = points_of([parse_axis(text) for text in vary])
+    axes = [parse_axis(text) for text in vary]
+    points = points_of(axes)
+    if plot:
+        files.refuse_existing(Path(plot), overwrite)
+        check_plot(Path(plot), axes)
     job = _job(model, chip, data, calibration, condition)
     for point in points:
         job.chip_at(point)  # a value out of range is refused before anything runs
     pool = DaskPool(dask) if dask else LocalPool(workers)
     with console.progress() as progress:
         rows = run_sweep(job, points, target, pool, progress)
+    if plot:
+        plot_sweep(rows, axes, Path(plot))
     if console.STATE.json_mode:
         for row in rows:
             console.emit("sweep-point.v1", row)

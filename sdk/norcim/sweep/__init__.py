@@ -2,6 +2,7 @@
 
 from norcim.sweep.axes import ALIASES, Axis, parse_axis, points_of
 from norcim.sweep.job import Job
+from norcim.sweep.plot import check_plot, plot_sweep
 from norcim.sweep.run import DaskPool, LocalPool, run_sweep
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "DaskPool",
     "Job",
     "LocalPool",
+    "check_plot",
     "parse_axis",
+    "plot_sweep",
     "points_of",
     "run_sweep",
 ]

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 
-from norcim.emulator.cells import physics
+from norcim.emulator.cells.compose import Columns, Draw, program_cells, sample_columns
 from norcim.emulator.cells.model import CellModel
 from norcim.emulator.cells.physics import Reals
 from norcim.emulator.reference import tile_cells
 from norcim.image.model import ImageContent
 from norcim.spec.program import BIAS_DRIVE, Opcode, Rule, Tile
-
-MEAN_DRIVE = 0.25
-"""Mean of a wordline's code over its largest: for the mean IR drop only. ASSUMED."""
-
-
-class _Draw(IntEnum):
-    """Streams of a chip: a switched-off effect changes nothing in the draws of the others."""
-
-    COLUMNS = 0
-    PROGRAM = 1
-    TRAPS = 2
-    RETENTION = 3
-    STUCK = 4
-    NOISE = 5
 
 
 @dataclass(frozen=True)
@@ -48,16 +33,6 @@ class TileErrors:
     variance: Reals
     fixed: Reals
     bend_lsb: Reals
-
-
-@dataclass(frozen=True)
-class Columns:
-    """An array's columns, the spare ones last: gain, offset and INL in LSB, and which are dead."""
-
-    gain: Reals
-    offset: Reals
-    bend: Reals
-    dead: physics.Mask
 
 
 @dataclass(frozen=True)
@@ -84,7 +59,7 @@ class SampledChip:
     @property
     def noise_key(self) -> tuple[int, ...]:
         """What names this chip's read noise."""
-        return (self.seed, self.number, _Draw.NOISE)
+        return (self.seed, self.number, Draw.NOISE)
 
     def with_trims(self, trims: Mapping[int, Trim]) -> SampledChip:
         """The same chip with other corrections."""
@@ -122,27 +97,16 @@ class SampledChip:
     def _columns(self) -> dict[int, Columns]:
         return {}
 
-    def _rng(self, draw: _Draw, *place: int) -> np.random.Generator:
+    def _rng(self, draw: Draw, *place: int) -> np.random.Generator:
         key = np.random.SeedSequence([self.seed, self.number, int(draw), *place])
         return np.random.Generator(np.random.SFC64(key))
 
     def columns(self, array: int) -> Columns:
         """The columns of one array."""
         if array not in self._columns:
-            self._columns[array] = self._sample_columns(array)
+            rng = self._rng(Draw.COLUMNS, array)
+            self._columns[array] = sample_columns(self.model, rng)
         return self._columns[array]
-
-    def _sample_columns(self, array: int) -> Columns:
-        cells, rng = self.model.cells, self._rng(_Draw.COLUMNS, array)
-        n = self.model.arrays.n_columns + cells.spare_columns
-        left = cells.refine_gain if self.model.compensation.refine else 1.0
-        gain, offset, bend = rng.standard_normal((3, n))
-        return Columns(
-            gain=1 + left * (cells.converter_gain + cells.converter_gain_spread * gain),
-            offset=cells.converter_offset * offset,
-            bend=cells.converter_inl * bend,
-            dead=rng.random(n) < cells.dead_columns,
-        )
 
     def physical_columns(self, tile: Tile) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """The array columns that a tile's columns lie on, spare ones from n_columns on."""
@@ -177,59 +141,10 @@ class SampledChip:
         place = (tile.array, tile.row, tile.col)
         columns = self.physical_columns(tile)
         worse = np.where(columns < cells.leading_columns, cells.leading_factor, 1.0)
-        weights = self._program(target, worse, place)
-        weights, variance = physics.telegraph(
-            weights, self._rng(_Draw.TRAPS, *place), cells.rtn_probability, cells.rtn_amplitude
+        weights, variance = program_cells(
+            self.model, target, worse, lambda draw: self._rng(draw, *place), tile.row
         )
-        weights = self._age(weights, tile, place)
-        read = physics.state_sigma(target, cells.read_slope, cells.read_floor, cells.zero_is_off)
-        variance = variance + np.square(read * worse)
         return self._convert(tile, n_lines, weights, variance, columns, worse)
-
-    def _program(self, target: Reals, worse: Reals, place: tuple[int, ...]) -> Reals:
-        cells, rng = self.model.cells, self._rng(_Draw.PROGRAM, *place)
-        sigma = physics.state_sigma(
-            target, cells.program_slope, cells.program_floor, cells.zero_is_off
-        )
-        left = cells.refine_sigma if self.model.compensation.refine else 1.0
-        sigma *= left * physics.wear(self.model.n_cycles, cells.endurance_cycles) * worse
-        if cells.verify_tolerance > 0:
-            weights, _ = physics.write_verify(
-                target, sigma, rng, cells.verify_tolerance, cells.verify_pulses, cells.pulse_sigma
-            )
-        else:
-            weights = physics.program(target, sigma, rng)
-        rng = self._rng(_Draw.STUCK, *place)
-        return physics.stick(weights, rng, cells.stuck_off, cells.stuck_on, self.model.full_scale)
-
-    def _age(self, weights: Reals, tile: Tile, place: tuple[int, ...]) -> Reals:
-        model, cells = self.model, self.model.cells
-        rng = self._rng(_Draw.RETENTION, *place)
-        if cells.drift_v_per_decade and model.age_s:
-            n = physics.decades(
-                model.age_s, model.temperature_c, cells.drift_tau_s, cells.activation_ev
-            )
-            weights = physics.retain(
-                weights, rng, n, cells.drift_v_per_decade, cells.drift_spread, cells.swing,
-                model.temperature_c,
-            )  # fmt: skip
-        if cells.drift_nu:
-            weights = physics.power_law_drift(
-                weights, rng, model.age_s, cells.drift_nu, cells.drift_nu_spread
-            )
-        weights = physics.heat(
-            weights, model.full_scale, model.temperature_c, cells.temperature_slope,
-            cells.temperature_gain,
-        )  # fmt: skip
-        if cells.wire_ohm:
-            per_code = 2 * MEAN_DRIVE * model.energy.cell_current_a / model.full_scale
-            weights = weights * (
-                1 - physics.ir_loss(
-                    weights, tile.row, cells.wire_ohm, per_code, model.energy.bitline_v,
-                    cells.ir_limit,
-                )
-            )  # fmt: skip
-        return weights
 
     def _convert(
         self, tile: Tile, n_lines: int, weights: Reals, variance: Reals,
