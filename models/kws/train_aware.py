@@ -77,7 +77,7 @@ def parse_options() -> argparse.Namespace:
     add("--output", type=Path, required=True, help="folder for kws.onnx and model.json")
     add("--work", type=Path, default=Path("build/kws"), help="folder of features [build/kws]")
     add("--chip", default="wtm2101", help="whose cells [wtm2101]")
-    add("--cells", default="worst", help="corner of its cells [worst: twice the typical errors]")
+    add("--cells", default="typical", help="corner of its cells [typical]")
     add(
         "--compensate",
         default="reserve,remap,refine",
