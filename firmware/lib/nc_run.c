@@ -1,7 +1,7 @@
 #include "nc_run.h"
 
 #include "nc_bytes.h"
-#include "nc_softmax.h"
+#include "nc_firmware.h"
 
 #define CHUNK_BYTES 256u
 
@@ -107,102 +107,6 @@ uint8_t nc_run_get(const struct nc_hal *hal, const struct nc_image *image, uint3
     return move_bytes(hal, image, true, offset, n_bytes, &move);
 }
 
-/* A FIRMWARE descriptor's numbers. */
-struct step {
-    uint32_t in_addr, in_row, in_pixel;
-    uint32_t out_addr, out_row, out_pixel;
-    uint32_t h, w, c;
-};
-
-static bool fits(const struct nc_image *image, uint32_t addr, uint32_t row, uint32_t pixel,
-                 const struct step *step)
-{
-    const uint64_t last = addr + (uint64_t)(step->h - 1u) * row +
-                          (uint64_t)(step->w - 1u) * pixel + (step->c - 1u);
-    return last < image->activation_bytes;
-}
-
-static uint8_t read_step(const struct nc_image *image, const uint32_t *words, struct step *step)
-{
-    step->in_addr = NC_GET_DESCRIPTOR_IN_ADDR(words);
-    step->in_row = NC_GET_DESCRIPTOR_IN_ROW_STRIDE(words);
-    step->in_pixel = NC_GET_DESCRIPTOR_IN_PIXEL_STRIDE(words);
-    step->out_addr = NC_GET_DESCRIPTOR_OUT_ADDR(words);
-    step->out_row = NC_GET_DESCRIPTOR_OUT_ROW_STRIDE(words);
-    step->out_pixel = NC_GET_DESCRIPTOR_OUT_PIXEL_STRIDE(words);
-    step->h = NC_GET_DESCRIPTOR_IN_H(words);
-    step->w = NC_GET_DESCRIPTOR_IN_W(words);
-    step->c = NC_GET_DESCRIPTOR_IN_C(words);
-    if (NC_GET_DESCRIPTOR_OPCODE(words) != NC_OPCODE_FIRMWARE) {
-        return NC_DEVICE_ERROR_BAD_OPCODE;
-    }
-    if (NC_GET_DESCRIPTOR_FUNCTION(words) != NC_FUNCTION_SOFTMAX || step->h == 0 || step->w == 0 ||
-        step->c == 0) {
-        return NC_DEVICE_ERROR_BAD_FIELD;
-    }
-    return fits(image, step->in_addr, step->in_row, step->in_pixel, step) &&
-                   fits(image, step->out_addr, step->out_row, step->out_pixel, step)
-               ? NC_DEVICE_ERROR_OK
-               : NC_DEVICE_ERROR_ADDRESS_RANGE;
-}
-
-/* Reads `n_tables` tables from the image. */
-static uint8_t read_tables(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,
-                           uint32_t n_tables, uint8_t *bytes)
-{
-    const struct nc_section *section = nc_image_section(image, NC_SECTION_KIND_TABLES);
-    const uint32_t there = section->length / NC_TABLE_BYTES;
-    if (first > there || n_tables > there - first) {
-        return NC_DEVICE_ERROR_TABLE_MISSING;
-    }
-    return hal->flash_read(hal->context, image->base + section->offset + first * NC_TABLE_BYTES,
-                           bytes, n_tables * NC_TABLE_BYTES);
-}
-
-enum pass { FIND_LARGEST, ADD, DIVIDE };
-
-/* One pass over the channels of one position. */
-static uint8_t pass_over(const struct nc_hal *hal, const struct step *step, uint32_t in,
-                         uint32_t out, enum pass pass, struct nc_softmax *softmax)
-{
-    uint8_t chunk[CHUNK_BYTES];
-    uint8_t error = NC_DEVICE_ERROR_OK;
-    for (uint32_t at = 0; at < step->c && error == NC_DEVICE_ERROR_OK; at += CHUNK_BYTES) {
-        const uint32_t n = nc_min(step->c - at, CHUNK_BYTES);
-        error = hal->npu->read(hal->context, in + at, chunk, n);
-        if (error != NC_DEVICE_ERROR_OK) {
-            return error;
-        }
-        if (pass == FIND_LARGEST) {
-            nc_softmax_find_largest(softmax, chunk, n);
-        } else if (pass == ADD) {
-            nc_softmax_add(softmax, chunk, n);
-        } else {
-            nc_softmax_divide(softmax, chunk, n);
-            error = hal->npu->write(hal->context, out + at, chunk, n);
-        }
-    }
-    return error;
-}
-
-static uint8_t run_softmax(const struct nc_hal *hal, const struct step *step,
-                           struct nc_softmax *softmax)
-{
-    uint8_t error = NC_DEVICE_ERROR_OK;
-    for (uint32_t i = 0; i < step->h * step->w && error == NC_DEVICE_ERROR_OK; i++) {
-        const uint32_t y = i / step->w;
-        const uint32_t x = i % step->w;
-        const uint32_t in = step->in_addr + y * step->in_row + x * step->in_pixel;
-        const uint32_t out = step->out_addr + y * step->out_row + x * step->out_pixel;
-        softmax->largest = NC_SOFTMAX_NONE;
-        softmax->sum = 0;
-        for (uint32_t pass = FIND_LARGEST; pass <= DIVIDE && error == NC_DEVICE_ERROR_OK; pass++) {
-            error = pass_over(hal, step, in, out, (enum pass)pass, softmax);
-        }
-    }
-    return error;
-}
-
 uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
                           uint8_t raw[4u * NC_DESCRIPTOR_WORDS])
 {
@@ -212,42 +116,6 @@ uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image
                ? hal->flash_read(hal->context, image->base + program->offset + index * n_bytes, raw,
                                  n_bytes)
                : (uint8_t)NC_DEVICE_ERROR_BAD_OPCODE;
-}
-
-uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
-{
-    uint8_t raw[4u * NC_DESCRIPTOR_WORDS];
-    uint32_t words[NC_DESCRIPTOR_WORDS];
-    uint8_t table[NC_SOFTMAX_TABLE_BYTES];
-    uint8_t map[NC_TABLE_BYTES];
-    struct step step;
-    uint8_t error = nc_run_descriptor(hal, image, index, raw);
-    if (error != NC_DEVICE_ERROR_OK) {
-        return error;
-    }
-    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
-    const bool use_map = NC_GET_DESCRIPTOR_USE_TABLE(words) != 0;
-    error = read_step(image, words, &step);
-    if (error == NC_DEVICE_ERROR_OK) {
-        error = read_tables(hal, image, NC_GET_DESCRIPTOR_ARGUMENT(words), 2, table);
-    }
-    if (error == NC_DEVICE_ERROR_OK && use_map) {
-        error = read_tables(hal, image, NC_GET_DESCRIPTOR_TABLE(words), 1, map);
-    }
-    if (error != NC_DEVICE_ERROR_OK) {
-        return error;
-    }
-    if (table[0] == 0 && table[1] == 0) { /* sums of 0 would be divided by */
-        return NC_DEVICE_ERROR_TABLE_MISSING;
-    }
-    struct nc_softmax softmax = {
-        .table = table,
-        .map = use_map ? map : NULL,
-        .is_signed = NC_GET_DESCRIPTOR_IN_SIGNED(words) != 0,
-        .zero_point = NC_GET_DESCRIPTOR_OUT_ZP(words),
-        .hi = NC_GET_DESCRIPTOR_CLAMP_HI(words),
-    };
-    return run_softmax(hal, &step, &softmax);
 }
 
 uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,

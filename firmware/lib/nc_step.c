@@ -2,6 +2,7 @@
 
 #include "nc_bytes.h"
 #include "nc_crc32.h"
+#include "nc_firmware.h"
 #include "nc_run.h"
 
 #define CHUNK_BYTES 256u

@@ -95,3 +95,14 @@ def softmax(codes: list[int], table: list[int], zp: int, hi: int) -> list[int]:
     e = [table[largest - code] for code in codes]
     total = sum(e)
     return [min((256 * value + total // 2) // total + zp, hi) for value in e]
+
+
+def update(
+    take: int, keep: int, new: int, state: tuple[int, int], multipliers: tuple[int, int], k: int
+) -> tuple[int, int]:
+    """One state, gates and what comes in less their zero points: (high, low)."""
+    old = 256 * state[0] + state[1]
+    total = take * new * multipliers[0] + keep * old * multipliers[1]
+    value = clamp(round_half_up(total, 2**k), -32768, 32639)
+    high = round_half_up(value, 256)
+    return high, value - 256 * high

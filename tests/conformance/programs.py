@@ -18,6 +18,7 @@ from norcim.spec.program import (
     Column,
     Descriptor,
     Encoding,
+    Function,
     Opcode,
     Port,
     Rule,
@@ -64,10 +65,13 @@ class _Builder:
         return found
 
 
-def random_program(seed: int, widths: tuple[int, ...] = ()) -> tuple[ImageContent, list[Bytes]]:
+def random_program(
+    seed: int, widths: tuple[int, ...] = (), *, firmware: bool = False
+) -> tuple[ImageContent, list[Bytes]]:
     """A program of 2 to 6 steps and a batch of input bytes.
 
-    widths  columns of MVM tiles to choose from; 1 to 9 if there are none
+    widths    columns of MVM tiles to choose from; 1 to 9 if there are none
+    firmware  half of the steps are firmware's own
     """
     b = _Builder(np.random.default_rng(seed), widths)
     first = b.tensor(1 + b.below(9), 1 + b.below(7), 1 + b.below(6), b.below(2))
@@ -76,6 +80,8 @@ def random_program(seed: int, widths: tuple[int, ...] = ()) -> tuple[ImageConten
         step = b.pick(
             _mvm, _mvm, _mvm, _dwconv, _maxpool, _avgpool, _table, _copy, _binary, _softmax
         )
+        if firmware and b.below(2):
+            step = b.pick(_arg_max, _update, _update)
         x = step(b, x)
     b.program.append(Descriptor(opcode=Opcode.END))
     ports = (_port(first, 0), _port(x, 1))
@@ -310,3 +316,33 @@ def _softmax(b: _Builder, x: _Tensor) -> _Tensor:
     b.tables += softmax_table(b.pick(0.01, 0.1, 0.5)).astype("<u2").tobytes()
     b.program.append(d)
     return y
+
+
+def _arg_max(b: _Builder, x: _Tensor) -> _Tensor:
+    y = b.tensor(x.h, x.w, 1, 0)
+    b.program.append(replace(_base(b, Opcode.FIRMWARE, x, y), function=Function.ARGMAX))
+    return y
+
+
+def _update(b: _Builder, x: _Tensor) -> _Tensor:
+    """Gates and what comes in are the tensor's bytes, the state a copy of some of them."""
+    size = x.h * x.w * x.c
+    if size < 3:
+        return _arg_max(b, x)
+    c = 1 + b.below(size // 3)
+    gates, state, y = _reshaped(x, 2, 1, c), b.tensor(2, 1, c, 1), b.tensor(2, 1, c, 1)
+    b.program.append(_base(b, Opcode.COPY, gates, state))
+    d = replace(
+        _base(b, Opcode.FIRMWARE, gates, y), function=Function.UPDATE, in2_signed=x.signed,
+        in2_addr=x.addr + 2 * c, in2_row_stride=c, in2_pixel_stride=c,
+        argument=state.addr, in_zp=b.below(256) - 128, in2_zp=b.below(256) - 128,
+        multiplier_a=int(b.rng.integers(0, 1 << 16)), multiplier_b=int(b.rng.integers(0, 1 << 16)),
+        shift=b.pick(8, 16, 24),
+    )  # fmt: skip
+    b.program.append(d)
+    return y
+
+
+def _reshaped(t: _Tensor, h: int, w: int, c: int) -> _Tensor:
+    """The first h * w * c bytes of a tensor."""
+    return _Tensor(t.addr, h, w, c, t.signed)

@@ -414,3 +414,37 @@ def test_encode_shared_shift() -> None:
         assert 2**15 <= max(multipliers) < 2**16
         for m, scale in zip(multipliers, scales, strict=True):
             assert abs(Fraction(m, 2**k) - Fraction(scale)) <= Fraction(1, 2 ** (k + 1))
+
+
+def test_arg_max_takes_the_first_of_the_largest() -> None:
+    assert arith.arg_max([[3, 7, 7], [-128, -128, -129]]).tolist() == [[1], [0]]
+
+
+def test_update_against_plain_integers() -> None:
+    """Random codes, and the edges: saturation at both ends, ties, the largest multipliers."""
+    rng = np.random.default_rng(9)
+    seen = set()
+    for _ in range(500):
+        c = 7
+        gates, new = rng.integers(-128, 256, (2, c)), rng.integers(-128, 256, c)
+        state = rng.integers(-128, 128, (2, c))
+        multipliers = tuple(int(m) for m in rng.choice([0, 1, 128, 65535], 2))
+        k = int(rng.choice([1, 8, 16, 24, 47]))
+        found = arith.update(gates, new, state, (5, -9), (multipliers[0], multipliers[1]), k)
+        for i in range(c):
+            due = plain.update(
+                int(gates[0, i]) - 5, int(gates[1, i]) - 5, int(new[i]) + 9,
+                (int(state[0, i]), int(state[1, i])), (multipliers[0], multipliers[1]), k,
+            )  # fmt: skip
+            assert tuple(found[:, i]) == due
+            seen.add(due)
+    assert {(-128, 0), (127, 127)} <= seen
+
+
+def test_a_state_is_split_and_joined_without_loss() -> None:
+    values = np.arange(-32768, 32640)
+    state = arith.split_state(values)
+    assert np.array_equal(arith.join_state(state), values)
+    assert state.min() == -128
+    assert state.max() == 127
+    assert np.abs(256 * state[0] - values).max() <= 128

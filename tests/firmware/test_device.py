@@ -363,6 +363,18 @@ def softmax_faults() -> list[tuple[dict[str, Any], DeviceError]]:
         ({"out_addr": 125}, DeviceError.ADDRESS_RANGE),
         ({"in_h": 0}, DeviceError.BAD_FIELD),
         ({"use_table": 1, "table": 2}, DeviceError.TABLE_MISSING),
+        ({"function": 1}, DeviceError.BAD_FIELD),  # an output of 4 channels
+        ({"function": 1, "out_c": 1, "use_table": 1}, DeviceError.BAD_FIELD),
+        ({"function": 2, "shift": 9}, DeviceError.BAD_FIELD),  # gates of one row
+        ({"function": 2, "shift": 48, "in_h": 2, "out_h": 2}, DeviceError.BAD_FIELD),
+        (
+            {"function": 2, "shift": 9, "in_h": 2, "out_h": 2, "in2_addr": 126},
+            DeviceError.ADDRESS_RANGE,
+        ),
+        (
+            {"function": 2, "shift": 9, "in_h": 2, "out_h": 2, "argument": 1000},
+            DeviceError.ADDRESS_RANGE,
+        ),
     ]
 
 

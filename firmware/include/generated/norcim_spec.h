@@ -115,9 +115,11 @@ enum nc_stage {
     NC_STAGE_SHIFT = 1, /* one rounding right shift for all columns, no column table */
 };
 
-/* Firmware steps (opcode FIRMWARE). */
+/* Firmware steps (opcode FIRMWARE); `norcim.arith` has the arithmetic. */
 enum nc_function {
     NC_FUNCTION_SOFTMAX = 0, /* over channels, see `norcim.arith.softmax` */
+    NC_FUNCTION_ARGMAX = 1, /* index of the first largest code over channels, see `norcim.arith.arg_max` */
+    NC_FUNCTION_UPDATE = 2, /* a 16-bit state through two gates, see `norcim.arith.update` */
 };
 
 /* What a section holds. */
@@ -396,17 +398,17 @@ enum nc_device_error {
 #define NC_DESCRIPTOR_CLAMP_HI_MASK 0xffffu
 #define NC_GET_DESCRIPTOR_CLAMP_HI(w) nc_sign_extend((((w)[22] >> 16) & 0xffffu), 16u)
 #define NC_PUT_DESCRIPTOR_CLAMP_HI(v) (((uint32_t)(v) & 0xffffu) << 16)
-#define NC_DESCRIPTOR_MULTIPLIER_A_WORD 23 /* ADD, MUL: multiplier (of the first input) */
+#define NC_DESCRIPTOR_MULTIPLIER_A_WORD 23 /* ADD, MUL: multiplier (of the first input); UPDATE: of what is let in */
 #define NC_DESCRIPTOR_MULTIPLIER_A_SHIFT 0
 #define NC_DESCRIPTOR_MULTIPLIER_A_MASK 0xffffu
 #define NC_GET_DESCRIPTOR_MULTIPLIER_A(w) (((w)[23] >> 0) & 0xffffu)
 #define NC_PUT_DESCRIPTOR_MULTIPLIER_A(v) (((uint32_t)(v) & 0xffffu) << 0)
-#define NC_DESCRIPTOR_MULTIPLIER_B_WORD 23 /* ADD: multiplier of the second input */
+#define NC_DESCRIPTOR_MULTIPLIER_B_WORD 23 /* ADD: multiplier of the second input; UPDATE: of the old state */
 #define NC_DESCRIPTOR_MULTIPLIER_B_SHIFT 16
 #define NC_DESCRIPTOR_MULTIPLIER_B_MASK 0xffffu
 #define NC_GET_DESCRIPTOR_MULTIPLIER_B(w) (((w)[23] >> 16) & 0xffffu)
 #define NC_PUT_DESCRIPTOR_MULTIPLIER_B(v) (((uint32_t)(v) & 0xffffu) << 16)
-#define NC_DESCRIPTOR_SHIFT_WORD 24 /* ADD, MUL, stage SHIFT: right shift k */
+#define NC_DESCRIPTOR_SHIFT_WORD 24 /* ADD, MUL, UPDATE, stage SHIFT: right shift k */
 #define NC_DESCRIPTOR_SHIFT_SHIFT 0
 #define NC_DESCRIPTOR_SHIFT_MASK 0xffu
 #define NC_GET_DESCRIPTOR_SHIFT(w) (((w)[24] >> 0) & 0xffu)
@@ -436,7 +438,7 @@ enum nc_device_error {
 #define NC_DESCRIPTOR_FUNCTION_MASK 0xffu
 #define NC_GET_DESCRIPTOR_FUNCTION(w) (((w)[28] >> 0) & 0xffu)
 #define NC_PUT_DESCRIPTOR_FUNCTION(v) (((uint32_t)(v) & 0xffu) << 0)
-#define NC_DESCRIPTOR_ARGUMENT_WORD 29 /* FIRMWARE: the function's argument */
+#define NC_DESCRIPTOR_ARGUMENT_WORD 29 /* FIRMWARE: SOFTMAX: first table; UPDATE: address of the state */
 #define NC_DESCRIPTOR_ARGUMENT_SHIFT 0
 #define NC_DESCRIPTOR_ARGUMENT_MASK 0xffffffffu
 #define NC_GET_DESCRIPTOR_ARGUMENT(w) (((w)[29] >> 0) & 0xffffffffu)

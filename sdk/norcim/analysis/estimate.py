@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 
 from norcim.chips.model import Chip
 from norcim.image.model import ImageContent
-from norcim.spec.program import Descriptor, Opcode, Tile, wordlines_per_input
+from norcim.spec.program import Descriptor, Function, Opcode, Tile, wordlines_per_input
 
 FIRMWARE_STEPS = 3
 """Passes of a softmax over its elements: largest, sum of exponentials, division. ASSUMED."""
@@ -247,9 +247,20 @@ def _vector_work(step: Descriptor) -> tuple[int, int, int]:
         case Opcode.MAXPOOL | Opcode.AVGPOOL:
             return 0, n_window, n_window + n_out
         case Opcode.FIRMWARE:
-            return 0, FIRMWARE_STEPS * n_out, (FIRMWARE_STEPS + 1) * n_out
+            return _firmware_work(step, n_out)
         case _:
             return 0, n_out, 2 * n_out
+
+
+def _firmware_work(step: Descriptor, n_out: int) -> tuple[int, int, int]:
+    """MACs, other steps, bytes of what the CPU computes."""
+    match step.function:
+        case Function.SOFTMAX:
+            return 0, FIRMWARE_STEPS * n_out, (FIRMWARE_STEPS + 1) * n_out
+        case Function.ARGMAX:
+            return 0, n_out * step.in_c, n_out * (step.in_c + 1)
+        case _:  # UPDATE: two products and a sum for each of in_c states
+            return n_out, n_out, 5 * step.in_c + n_out
 
 
 def _static_j(chip: Chip, cycles: int) -> float:

@@ -23,6 +23,7 @@ from norcim.image import ImageContent, build_image, read_image
 from norcim.spec.program import (
     TABLE_BYTES,
     Descriptor,
+    Function,
     Opcode,
     Port,
     Tile,
@@ -180,7 +181,7 @@ def _own_tiles(content: ImageContent, d: Descriptor) -> tuple[tuple[Tile, ...], 
 def _own_tables(content: ImageContent, d: Descriptor) -> tuple[bytes, Descriptor]:
     """The tables that a descriptor uses, and the descriptor with their new numbers."""
     tables = b""
-    if d.opcode == Opcode.FIRMWARE:
+    if d.opcode == Opcode.FIRMWARE and d.function == Function.SOFTMAX:
         first = d.argument * TABLE_BYTES
         tables = content.tables[first : first + 2 * TABLE_BYTES]
         d = replace(d, argument=0)

@@ -10,6 +10,7 @@ from norcim.arith.converter import align_codes, convert, count_saturated
 from norcim.arith.digital import requantise, shift_codes
 from norcim.arith.encode import encode_rows
 from norcim.arith.fixed import encode_multiplier, encode_shared_shift
+from norcim.arith.steps import arg_max, join_state, split_state, update
 from norcim.arith.vector import (
     add,
     average_pool,
@@ -23,12 +24,14 @@ from norcim.arith.vector import (
 __all__ = [
     "add",
     "align_codes",
+    "arg_max",
     "average_pool",
     "convert",
     "count_saturated",
     "encode_multiplier",
     "encode_rows",
     "encode_shared_shift",
+    "join_state",
     "lookup",
     "max_pool",
     "multiply",
@@ -36,4 +39,6 @@ __all__ = [
     "shift_codes",
     "softmax",
     "softmax_table",
+    "split_state",
+    "update",
 ]

@@ -20,11 +20,11 @@ from norcim.emulator.arrays import (
 from norcim.emulator.cells.noise import NoiseSource
 from norcim.emulator.cells.sample import SampledChip
 from norcim.emulator.noisy import is_analog, make_noisy_mvm
-from norcim.emulator.regions import Bytes, Region, input_regions, port_region
+from norcim.emulator.regions import Bytes, Region, input_regions, input_signs, port_region
 from norcim.emulator.stages import Saturation
 from norcim.emulator.steps import FAST_OPCODES, NO_BORDER, Border, Step, swap_axes
 from norcim.image.model import ImageContent
-from norcim.spec.program import Descriptor, Opcode
+from norcim.spec.program import Descriptor, Function, Opcode
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,8 @@ def is_fast(d: Descriptor, content: ImageContent, cells: SampledChip | None = No
     """Whether a kernel runs the descriptor; else it runs on byte memory."""
     if d.opcode == Opcode.MVM and not is_analog(d, cells):
         return mvm.supports_mvm(d, content)
+    if d.opcode == Opcode.FIRMWARE:
+        return d.function == Function.SOFTMAX
     return d.opcode in FAST_OPCODES
 
 
@@ -177,9 +179,7 @@ def _fast(
     work: list[Thunk] = []
     operands = []
     shape = (d.in_h, d.in_w, d.in_c)
-    for source, region, sign in zip(
-        step.sources, input_regions(d), (d.in_signed, d.in2_signed), strict=False
-    ):
+    for source, region, sign in zip(step.sources, input_regions(d), input_signs(d), strict=False):
         if source is None:
             x = new_activation(len(memory), shape, NO_BORDER)
             work.append(_load(region, memory, x, bool(sign)))

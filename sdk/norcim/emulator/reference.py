@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from norcim import arith
-from norcim.emulator.regions import Bytes, input_regions, output_region
+from norcim.emulator.regions import Bytes, input_regions, input_signs, output_region
 from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
 from norcim.spec.program import (
@@ -189,15 +189,37 @@ def _copy(d: Descriptor, content: ImageContent, codes: Ints) -> tuple[Bytes, int
     return _finish(d, taps[:, :, :, 0, 0], content), 0
 
 
-def _firmware(d: Descriptor, content: ImageContent, codes: Ints) -> tuple[Bytes, int]:
-    if d.function != Function.SOFTMAX:
-        raise NorcimError(
-            "NC-E0903", "unknown firmware step", expected="0 (softmax)", got=str(d.function),
-            fix="compile the model again with this version of norcim",
-        )  # fmt: skip
+def _softmax(d: Descriptor, content: ImageContent, codes: Ints) -> Ints:
     table = np.frombuffer(content.tables, "<u2", 256, d.argument * 256).astype(np.int64)
-    y = arith.softmax(codes, table, d.out_zp, d.clamp_hi)
-    return _finish(d, y, content), 0
+    return arith.softmax(codes, table, d.out_zp, d.clamp_hi)
+
+
+def _arg_max(_d: Descriptor, _content: ImageContent, codes: Ints) -> Ints:
+    return arith.arg_max(codes)
+
+
+def _update(d: Descriptor, _content: ImageContent, gates: Ints, new: Ints, state: Ints) -> Ints:
+    y = arith.update(
+        gates[:, :, 0], new[:, 0, 0], state[:, :, 0], (d.in_zp, d.in2_zp),
+        (d.multiplier_a, d.multiplier_b), d.shift,
+    )  # fmt: skip
+    return y[:, :, None]
+
+
+FUNCTIONS: dict[int, Callable[..., Ints]] = {
+    Function.SOFTMAX: _softmax,
+    Function.ARGMAX: _arg_max,
+    Function.UPDATE: _update,
+}
+
+
+def _firmware(d: Descriptor, content: ImageContent, *operands: Ints) -> tuple[Bytes, int]:
+    if d.function not in FUNCTIONS:
+        raise NorcimError(
+            "NC-E0903", "unknown firmware step", expected=f"0..{max(Function)}",
+            got=str(d.function), fix="compile the model again with this version of norcim",
+        )  # fmt: skip
+    return _finish(d, FUNCTIONS[d.function](d, content, *operands), content), 0
 
 
 EXECUTE: dict[Opcode, Callable[..., tuple[Bytes, int]]] = {
@@ -218,10 +240,9 @@ def execute(d: Descriptor, content: ImageContent, memory: Bytes) -> int:
 
     Returns how many conversions saturated.
     """
-    signed = (d.in_signed, d.in2_signed)
     operands = [
         signed_codes(np.ascontiguousarray(region.view(memory)), sign)
-        for region, sign in zip(input_regions(d), signed, strict=False)
+        for region, sign in zip(input_regions(d), input_signs(d), strict=False)
     ]
     out, saturated = EXECUTE[Opcode(d.opcode)](d, content, *operands)
     output_region(d).view(memory)[...] = out

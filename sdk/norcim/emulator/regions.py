@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from norcim.spec.program import Descriptor, Opcode, Port
+from norcim.spec.program import Descriptor, Function, Opcode, Port, second_extent
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -53,6 +53,11 @@ class Region:
         return as_strided(memory[:, self.addr :], (len(memory), *self.shape), strides)
 
 
+def input_signs(d: Descriptor) -> tuple[int, int, int]:
+    """Whether the codes of each input are int8; the bytes of a state always are."""
+    return d.in_signed, d.in2_signed, 1
+
+
 def input_regions(d: Descriptor) -> tuple[Region, ...]:
     """What a descriptor reads: its inputs in order."""
     if d.opcode == Opcode.END:
@@ -60,9 +65,12 @@ def input_regions(d: Descriptor) -> tuple[Region, ...]:
     first = Region(
         d.in_addr, d.in_h, d.in_w, d.in_c, d.in_row_stride, d.in_pixel_stride, d.in_channel_stride
     )
-    if d.opcode not in (Opcode.ADD, Opcode.MUL):
+    sizes = second_extent(d)
+    if sizes is None:
         return (first,)
-    second = Region(d.in2_addr, d.in_h, d.in_w, d.in_c, d.in2_row_stride, d.in2_pixel_stride, 1)
+    second = Region(d.in2_addr, *sizes, d.in2_row_stride, d.in2_pixel_stride, 1)
+    if d.opcode == Opcode.FIRMWARE and d.function == Function.UPDATE:
+        return first, second, Region(d.argument, 2, 1, d.in_c, d.in_c, d.in_c, 1)
     return first, second
 
 

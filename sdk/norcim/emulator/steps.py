@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from norcim.emulator.regions import Region, input_regions, output_region, port_region
+from norcim.emulator.regions import (
+    Region,
+    input_regions,
+    input_signs,
+    output_region,
+    port_region,
+)
 from norcim.image.model import ImageContent
 from norcim.spec.program import Descriptor, Opcode
 
@@ -142,7 +148,7 @@ def plan_steps(
 
     for d in program:
         fast = is_fast(d)
-        reads = zip(input_regions(d), (d.in_signed, d.in2_signed), strict=False)
+        reads = zip(input_regions(d), input_signs(d), strict=False)
         sources.append(tuple(resolve(region, bool(s), fast) for region, s in reads))
         writes.append((output_region(d), bool(d.out_signed)))
     outputs = tuple(

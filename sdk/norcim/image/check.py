@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from norcim.image.check_firmware import check_function
 from norcim.image.check_mvm import check_columns, check_mvm, check_records
 from norcim.image.faults import refuse, require_range
 from norcim.image.model import ImageContent
 from norcim.image.needs import port_bytes
 from norcim.image.networks import first_descriptors
 from norcim.spec.image_format import MAX_ACTIVATION_BYTES, MAX_PADDED, MAX_TABLES, MAX_TAPS
-from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode
+from norcim.spec.program import TABLE_BYTES, Descriptor, Function, Opcode, second_extent
 
 SHIFT_MAX = 47
 
@@ -77,7 +78,7 @@ def _check_sizes(content: ImageContent, d: Descriptor, where: str) -> None:
     if d.in_h * d.in_w * d.in_c > content.activation_bytes:  # strides of 0 would allow it
         limit = f"at most {content.activation_bytes}"
         refuse("NC-E0543", where, "the input is larger than the memory", limit)
-    if d.opcode != Opcode.MVM and d.in_c != d.out_c:
+    if d.opcode not in (Opcode.MVM, Opcode.FIRMWARE) and d.in_c != d.out_c:
         refuse("NC-E0542", where, "input and output channels differ", d.in_c, d.out_c)
     for name in ("in_channel_stride", "out_channel_stride"):
         if d.opcode != Opcode.COPY and getattr(d, name) != 1:
@@ -110,8 +111,11 @@ def _check_apart(d: Descriptor, where: str) -> None:
     extent = (d.in_h, d.in_w, d.in_c)
     strides = (d.in_row_stride, d.in_pixel_stride, d.in_channel_stride)
     sources = [_span(d.in_addr, extent, strides)]
-    if d.opcode in (Opcode.ADD, Opcode.MUL):
-        sources.append(_span(d.in2_addr, extent, (d.in2_row_stride, d.in2_pixel_stride, 1)))
+    second = second_extent(d)
+    if second is not None:
+        sources.append(_span(d.in2_addr, second, (d.in2_row_stride, d.in2_pixel_stride, 1)))
+    if _has_state(d):
+        sources.append(_span(d.argument, (2, 1, d.in_c), (d.in_c, d.in_c, 1)))
     target = _span(
         d.out_addr, (d.out_h, d.out_w, d.out_c),
         (d.out_row_stride, d.out_pixel_stride, d.out_channel_stride),
@@ -139,13 +143,21 @@ def _check_distinct(
         reach += (n - 1) * stride
 
 
+def _has_state(d: Descriptor) -> bool:
+    return d.opcode == Opcode.FIRMWARE and d.function == Function.UPDATE
+
+
 def _check_accesses(content: ImageContent, d: Descriptor, where: str) -> None:
     in_extent = (d.in_h, d.in_w, d.in_c)
     in_strides = (d.in_row_stride, d.in_pixel_stride, d.in_channel_stride)
     _check_box(content, where, "the input", d.in_addr, in_extent, in_strides)
-    if d.opcode in (Opcode.ADD, Opcode.MUL):
+    second = second_extent(d)
+    if second is not None:
         in2_strides = (d.in2_row_stride, d.in2_pixel_stride, 1)
-        _check_box(content, where, "the second input", d.in2_addr, in_extent, in2_strides)
+        _check_box(content, where, "the second input", d.in2_addr, second, in2_strides)
+    if _has_state(d):
+        strides = (d.in_c, d.in_c, 1)
+        _check_box(content, where, "the old state", d.argument, (2, 1, d.in_c), strides)
     out_extent = (d.out_h, d.out_w, d.out_c)
     out_strides = (d.out_row_stride, d.out_pixel_stride, d.out_channel_stride)
     _check_box(content, where, "the output", d.out_addr, out_extent, out_strides)
@@ -259,16 +271,10 @@ def _check_copy(content: ImageContent, d: Descriptor, where: str) -> None:
 
 
 def _check_firmware(content: ImageContent, d: Descriptor, where: str) -> None:
-    _check_same_extent(d, where)
+    check_function(content, d, where)
     _check_result(content, d, where)
-    require_range("NC-E0541", where, "function", d.function, 0, max(Function))
-    n_tables = len(content.tables) // TABLE_BYTES
-    require_range("NC-E0546", where, "argument + 1", d.argument + 1, 1, n_tables - 1)
-    first = d.argument * TABLE_BYTES
-    if content.tables[first : first + 2] == b"\0\0":
-        refuse("NC-E0546", where, "the softmax table begins with 0", "at least 1", 0)
-    lo, hi = (-128, 127) if d.out_signed else (0, 255)
-    require_range("NC-E0551", where, "out_zp", d.out_zp, lo, hi)
+    if d.function == Function.UPDATE:
+        require_range("NC-E0551", where, "shift", d.shift, 1, SHIFT_MAX)
 
 
 _CHECKS: dict[int, Callable[[ImageContent, Descriptor, str], None]] = {

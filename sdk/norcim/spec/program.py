@@ -64,9 +64,19 @@ class Stage(IntEnum):
 
 
 class Function(IntEnum):
-    """Firmware steps (opcode FIRMWARE)."""
+    """Firmware steps (opcode FIRMWARE); `norcim.arith` has the arithmetic.
+
+    SOFTMAX  `argument` is the first of two tables, `out_zp` the output's zero point.
+    ARGMAX   in_h x in_w x in_c (at most 256) to in_h x in_w x 1 unsigned codes.
+    UPDATE   first input 2 x 1 x in_c: the gate that lets in, the gate that keeps; second input
+             1 x 1 x in_c: what comes in; the old state, 2 x 1 x in_c, at `argument`; the new one
+             is the output. A state is a row of high bytes and a row of low bytes, both int8, of
+             256 * high + low; the high bytes alone are its rounding to 8 bits.
+    """
 
     SOFTMAX = 0  #: over channels, see `norcim.arith.softmax`
+    ARGMAX = 1  #: index of the first largest code over channels, see `norcim.arith.arg_max`
+    UPDATE = 2  #: a 16-bit state through two gates, see `norcim.arith.update`
 
 
 @dataclass(frozen=True)
@@ -115,15 +125,28 @@ class Descriptor:
     out_zp: int = bits(21, 16, 16, "output zero point, added after the shift", signed=True)
     clamp_lo: int = bits(22, 0, 16, "smallest output code", signed=True)
     clamp_hi: int = bits(22, 16, 16, "largest output code", signed=True)
-    multiplier_a: int = bits(23, 0, 16, "ADD, MUL: multiplier (of the first input)")
-    multiplier_b: int = bits(23, 16, 16, "ADD: multiplier of the second input")
-    shift: int = bits(24, 0, 8, "ADD, MUL, stage SHIFT: right shift k")
+    multiplier_a: int = bits(
+        23, 0, 16, "ADD, MUL: multiplier (of the first input); UPDATE: of what is let in"
+    )
+    multiplier_b: int = bits(
+        23, 16, 16, "ADD: multiplier of the second input; UPDATE: of the old state"
+    )
+    shift: int = bits(24, 0, 8, "ADD, MUL, UPDATE, stage SHIFT: right shift k")
     table: int = bits(24, 16, 16, "index of the 256-entry table")
     tile_base: int = bits(25, 0, 32, "MVM: index of the first tile record")
     column_base: int = bits(26, 0, 32, "index of the first column record")
     weight_base: int = bits(27, 0, 32, "DWCONV: first byte in the vector weights, [ky][kx][c]")
     function: int = bits(28, 0, 8, "FIRMWARE: Function")
-    argument: int = bits(29, 0, 32, "FIRMWARE: the function's argument")
+    argument: int = bits(29, 0, 32, "FIRMWARE: SOFTMAX: first table; UPDATE: address of the state")
+
+
+def second_extent(d: Descriptor) -> tuple[int, int, int] | None:
+    """(h, w, c) of a descriptor's second input; None if it has none."""
+    if d.opcode in (Opcode.ADD, Opcode.MUL):
+        return d.in_h, d.in_w, d.in_c
+    if d.opcode == Opcode.FIRMWARE and d.function == Function.UPDATE:
+        return 1, 1, d.in_c
+    return None
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ def golden(
 
 
 @pytest.mark.parametrize("first", range(0, len(SEEDS), 40))
-def test_random_programs_give_the_golden_bits(first: int) -> None:
-    for seed in SEEDS[first : first + 40]:
-        content, inputs = random_program(seed)
+@pytest.mark.parametrize("firmware", [False, True])
+def test_random_programs_give_the_golden_bits(first: int, firmware: bool) -> None:
+    for seed in SEEDS[first : first + (10 if firmware else 40)]:
+        content, inputs = random_program(seed, firmware=firmware)
         check_program(content)
         expected, saturated = golden(content, inputs)
         emulator = Emulator(content)

@@ -14,7 +14,8 @@ import pytest
 
 from norcim.errors import NorcimError
 from norcim.image import ImageContent, build_image, check_program, describe_image, read_image
-from norcim.spec.program import Column, Descriptor, Opcode, Rule, Stage
+from norcim.spec.program import Column, Descriptor, Function, Opcode, Rule, Stage
+from tests.conformance.programs import random_program
 from tests.unit.image.reseal import reseal
 from tests.unit.image.sample import sample_content
 
@@ -61,7 +62,7 @@ def test_sample_is_legal() -> None:
         (_with_descriptor, MVM, {"rule": 3}, "NC-E0541"),
         (_with_descriptor, MVM, {"converter_bits": 1}, "NC-E0541"),
         (_with_descriptor, MVM, {"converter_bits": 17}, "NC-E0541"),
-        (_with_descriptor, SOFTMAX, {"function": 1}, "NC-E0541"),
+        (_with_descriptor, SOFTMAX, {"function": 9}, "NC-E0541"),
         *[(_with_descriptor, MVM, {name: 0}, "NC-E0542") for name in (
             "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h",
             "stride_w", "dilation_h", "dilation_w", "in_channel_stride", "out_channel_stride")],
@@ -195,6 +196,46 @@ def test_dilated_window_can_step_over_a_narrow_input() -> None:
     with pytest.raises(NorcimError, match="NC-E0545"):
         check_program(content)
     check_program(replace(content, columns=(*content.columns, *content.columns[:2])))
+
+
+def _firmware_program(function: int) -> ImageContent:
+    """A random program whose step `index` is the firmware's function."""
+    for seed in range(100):
+        content = random_program(seed, firmware=True)[0]
+        if any(d.opcode == Opcode.FIRMWARE and d.function == function for d in content.program):
+            return replace(content, activation_bytes=content.activation_bytes + 9999)
+    raise AssertionError("no such program")
+
+
+@pytest.mark.parametrize(
+    ("function", "changes", "id"),
+    [
+        (Function.ARGMAX, {"out_c": 2, "out_pixel_stride": 2, "out_row_stride": 99}, "NC-E0542"),
+        (Function.ARGMAX, {"out_signed": 1}, "NC-E0551"),
+        (Function.ARGMAX, {"clamp_hi": -1}, "NC-E0551"),
+        (Function.UPDATE, {"in2_addr": 2**32 - 1}, "NC-E0543"),
+        (Function.UPDATE, {"shift": 0}, "NC-E0551"),
+        (Function.UPDATE, {"shift": 48}, "NC-E0551"),
+        (Function.UPDATE, {"out_addr": "in_addr"}, "NC-E0543"),
+        (Function.UPDATE, {"argument": 2**32 - 1}, "NC-E0543"),
+        (Function.UPDATE, {"argument": "out_addr"}, "NC-E0543"),
+        (Function.UPDATE, {"out_signed": 0, "clamp_lo": 0}, "NC-E0551"),
+        (Function.UPDATE, {"in_h": 1, "out_h": 1}, "NC-E0542"),
+    ],
+)
+def test_one_fault_in_a_firmware_step(function: int, changes: dict[str, Any], id: str) -> None:
+    content = _firmware_program(function)
+    check_program(content)
+    index = next(
+        i for i, d in enumerate(content.program)
+        if d.opcode == Opcode.FIRMWARE and d.function == function
+    )  # fmt: skip
+    d = content.program[index]
+    values = {n: getattr(d, v) if isinstance(v, str) else v for n, v in changes.items()}
+    program = (*content.program[:index], replace(d, **values), *content.program[index + 1 :])
+    with pytest.raises(NorcimError) as caught:
+        check_program(replace(content, program=program))
+    assert caught.value.id == id
 
 
 def test_softmax_table_that_would_divide_by_zero() -> None:
