@@ -5,8 +5,7 @@
 #include "nc_softmax.h"
 #include "nc_vector.h"
 
-#define CHUNK_BYTES 256u
-#define PIECE_BYTES 64u /* of the vectors of which a step holds several */
+#define PIECE_BYTES 64u /* of a vector, held at a time */
 #define LARGEST_SHIFT 47u
 #define ARGMAX_CHANNELS 256u
 
@@ -123,10 +122,10 @@ enum pass { FIND_LARGEST, ADD, DIVIDE };
 static uint8_t pass_over(const struct step *step, uint32_t in, uint32_t out, enum pass pass,
                          struct nc_softmax *softmax)
 {
-    uint8_t chunk[CHUNK_BYTES];
+    uint8_t chunk[PIECE_BYTES];
     uint8_t error = NC_DEVICE_ERROR_OK;
-    for (uint32_t at = 0; at < step->in.c && error == NC_DEVICE_ERROR_OK; at += CHUNK_BYTES) {
-        const uint32_t n = nc_min(step->in.c - at, CHUNK_BYTES);
+    for (uint32_t at = 0; at < step->in.c && error == NC_DEVICE_ERROR_OK; at += PIECE_BYTES) {
+        const uint32_t n = nc_min(step->in.c - at, PIECE_BYTES);
         error = load(step, in + at, chunk, n);
         if (error != NC_DEVICE_ERROR_OK) {
             return error;
