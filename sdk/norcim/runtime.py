@@ -97,10 +97,11 @@ def trial_content(path: str | Path, chip: Chip, graph: Graph) -> ImageContent:
 
 def _check_memories(content: ImageContent, chip: Chip) -> None:
     """Raises NC-E0306 if a memory of the chip other than the activations' is too small."""
+    needs = memory_needs(content)
     short = [
-        f"{name}: {need:,} needed, {getattr(chip.memories, name):,} there"
-        for name, need in memory_needs(content).items()
-        if need > getattr(chip.memories, name)
+        f"{name}: {needs[name]:,} needed, {there:,} there"
+        for name, there in chip.memories.limits().items()
+        if needs[name] > there
     ]
     if short:
         raise NorcimError(

@@ -24,7 +24,7 @@ from norcim.chips.model import (
     Region,
     Timing,
 )
-from norcim.chips.schema import NOT_INHERITED, UNBINDING
+from norcim.chips.schema import NOT_INHERITED, SCHEMA, UNBINDING
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.spec.program import Rule, Stage
 
@@ -171,8 +171,13 @@ def _build_chip(values: dict[str, Any], title: str, sources: dict[str, str]) -> 
 def _fingerprint(values: dict[str, Any]) -> str:
     """SHA-256 of the values that an image is bound to, hex.
 
-    Sources, title, the order of keys and the sections of UNBINDING do not count.
+    Sources, title, the order of keys, the sections of UNBINDING and defaults do not count.
     """
-    values = {key: v for key, v in values.items() if key.split(".")[0] not in UNBINDING}
+    values = {
+        key: value
+        for key, value in values.items()
+        if key.split(".")[0] not in UNBINDING
+        and (key not in SCHEMA or value != SCHEMA[key].default)
+    }
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

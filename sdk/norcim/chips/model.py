@@ -52,6 +52,11 @@ class Memories:
     n_tiles: int
     n_columns: int
     n_tables: int
+    record_bytes: int = 0  # of one memory that the four of them share; 0: each has its own
+
+    def limits(self) -> dict[str, int]:
+        """What an image may need of each, by the names of `norcim.image.memory_needs`."""
+        return {name: most for name, most in vars(self).items() if name != "record_bytes" or most}
 
 
 @dataclass(frozen=True)

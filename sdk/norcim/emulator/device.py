@@ -293,10 +293,10 @@ class DeviceModel:
         if (content.chip, content.chip_hash) != (self.chip.name, self.chip.fingerprint):
             detail = f"image for {content.chip} {content.chip_hash[:12]}"
             raise DeviceFault(DeviceError.WRONG_CHIP, detail)
-        for name, needed in memory_needs(content).items():
-            there = getattr(self.chip.memories, name)
-            if needed > there:
-                raise DeviceFault(DeviceError.DOES_NOT_FIT, f"{name} {needed:,} of {there:,}")
+        needs = memory_needs(content)
+        for name, there in self.chip.memories.limits().items():
+            if needs[name] > there:
+                raise DeviceFault(DeviceError.DOES_NOT_FIT, f"{name} {needs[name]:,} of {there:,}")
         try:
             check_placement(content, self.chip)
         except NorcimError as error:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from norcim.image.model import ImageContent
-from norcim.spec.program import TABLE_BYTES, Port
+from norcim.spec.program import (
+    COLUMN_WORDS,
+    DESCRIPTOR_WORDS,
+    TABLE_BYTES,
+    TILE_WORDS,
+    Port,
+)
 
 
 def port_bytes(port: Port) -> int:
@@ -13,6 +19,11 @@ def port_bytes(port: Port) -> int:
 
 def memory_needs(content: ImageContent) -> dict[str, int]:
     """What an image needs of each memory, by its name in `norcim.chips.Memories`."""
+    n_record_words = (
+        DESCRIPTOR_WORDS * len(content.program)
+        + TILE_WORDS * len(content.tiles)
+        + COLUMN_WORDS * len(content.columns)
+    )
     return {
         "activation_bytes": content.activation_bytes,
         "weight_bytes": len(content.weights) + len(content.vector_weights),
@@ -21,4 +32,5 @@ def memory_needs(content: ImageContent) -> dict[str, int]:
         "n_tiles": len(content.tiles),
         "n_columns": len(content.columns),
         "n_tables": len(content.tables) // TABLE_BYTES,
+        "record_bytes": 4 * n_record_words + len(content.tables),
     }

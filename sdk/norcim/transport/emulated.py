@@ -59,7 +59,7 @@ class EmulatedDevice(Device):
             chip_hash=chip.fingerprint if chip else "",
             abi_level=ABI_LEVEL,
             lanes=chip.timing.lanes if chip else 0,
-            memories=dict(vars(chip.memories)) if chip else {},
+            memories=chip.memories.limits() if chip else {},
             firmware_version=norcim.__version__,
             unique_id=hashlib.sha256(self.url.encode()).hexdigest()[:16],
             n_slots=N_SLOTS,

@@ -32,6 +32,7 @@ from tests.overlay.board.bridge import DIVISOR, Bridge
 pytestmark = pytest.mark.slow
 OPTIONS = Options("bridge", uart_hz=115200 * DIVISOR)
 LETTERS = bytes(range(65, 91))
+WAIT_S = 60  # for what has to come: the machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ class Host:
     """Talks to the bridge."""
 
     def __init__(self, port: str) -> None:
-        self.serial = serial.Serial(port, 115200, timeout=5, exclusive=True)
+        self.serial = serial.Serial(port, 115200, timeout=WAIT_S, exclusive=True)
 
     def transfer(self, data: bytes, n: int = 0) -> bytes:
         self.serial.write(struct.pack("<HH", len(data), n) + data)
@@ -75,8 +76,8 @@ def host(board: VirtualBoard) -> Iterator[Host]:
 
 
 def until(condition: object) -> None:
-    """Wait until something is so; fails after 10 s."""
-    deadline = time.monotonic() + 10
+    """Wait until something is so; fails after WAIT_S."""
+    deadline = time.monotonic() + WAIT_S
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -100,7 +101,9 @@ def test_a_host_at_another_rate_hears_nothing_that_makes_sense(board: VirtualBoa
         bridge.serial.timeout = 0.5
         assert bridge.transfer(b"\x9f", 3).hex() != "ef4016"
         until(lambda: board.command("status")["baud"] == 57600)
+        until(lambda: board.command("status")["idle"])  # all that was sent has been misheard
         board.command("reset")
+        bridge.serial.timeout = WAIT_S
         bridge.serial.baudrate = 118000  # 7.8 cycles a bit instead of 8 is near enough
         bridge.serial.reset_input_buffer()
         assert bridge.transfer(b"\x9f", 3).hex() == "ef4016"
@@ -110,7 +113,8 @@ def test_a_host_at_another_rate_hears_nothing_that_makes_sense(board: VirtualBoa
 def test_reset_by_button_and_by_the_board_itself(board: VirtualBoard) -> None:
     with host(board) as bridge:
         bridge.serial.write(b"\x05\x00")  # half a request
-        time.sleep(0.2)
+        until(lambda: board.command("status")["bytes_from_host"] == 2)
+        until(lambda: board.command("status")["idle"])
         assert board.command("reset")["resets"] == 1
         assert bridge.transfer(b"\x9f", 3).hex() == "ef4016"
         bridge.serial.write(bytes(4))  # asks for a reset
@@ -209,7 +213,7 @@ def test_a_board_ends_with_its_parent_unless_detached(program: BuiltBoard, board
 def test_signals_end_it_cleanly(program: BuiltBoard, boards: Path, number: signal.Signals) -> None:
     board = start(program, OPTIONS)
     board.process.send_signal(number)
-    assert board.process.wait(10) == 0
+    assert board.process.wait(WAIT_S) == 0
     assert sorted(path.suffix for path in boards.iterdir()) == [".lock", ".log"]
 
 
