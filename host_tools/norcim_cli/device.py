@@ -28,11 +28,16 @@ def open_port(url: str, baud: int | None) -> Device:
 
 @dataclass(frozen=True)
 class Installed:
-    """Where an image is: its slot, whether it had to be written, whether the slot is active."""
+    """Where an image is: its slot, whether the slot is active, sectors that were programmed."""
 
     slot: int
-    written: bool
     active: bool
+    n_sectors: int = 0
+
+    @property
+    def written(self) -> bool:
+        """Whether the image was not there already."""
+        return self.n_sectors > 0
 
 
 def install(
@@ -45,12 +50,12 @@ def install(
     info = device.info()
     active = info.active_slot
     if active is not None and slot in (None, active) and holds(device, active, data):
-        return Installed(active, written=False, active=True)
+        return Installed(active, active=True)
     target = info.free_slot if slot is None else slot
-    device.write(target, data, progress)
+    n_sectors = device.write(target, data, progress)
     if activate:
         device.activate(target)
-    return Installed(target, written=True, active=activate)
+    return Installed(target, activate, n_sectors)
 
 
 def holds(device: Device, slot: int, data: bytes) -> bool:

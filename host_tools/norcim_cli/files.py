@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from norcim.errors import EXIT_USAGE, NorcimError
+from norcim_cli import console
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -66,6 +67,20 @@ def load_image(path: str | Path) -> tuple[bytes, ImageContent]:
             exit_code=EXIT_USAGE,
         )
     return data, read_image(data)
+
+
+def load_network(path: str | Path, name: str | None) -> tuple[bytes, ImageContent, int]:
+    """An image's bytes, and the content and number of one of its networks.
+
+    name  as in `norcim.image.find_network`; None: the first, and a word on the others
+    """
+    from norcim.image import find_network, network_names, networks
+
+    data, content = load_image(path)
+    index, names = find_network(content, name), network_names(content)
+    if name is None and len(names) > 1:
+        console.log(f"network {names[0]!r} of {', '.join(names)}; choose one with --network")
+    return data, networks(content)[index], index
 
 
 def refuse_image(path: str | Path) -> None:

@@ -86,6 +86,10 @@ baud = click.option(
 optional_port = click.option(
     "-p", "--port", metavar="URL", help="Run on this device (emulator: or a serial port)."
 )
+network = click.option(
+    "--network", metavar="NAME",
+    help="Which network of an image that holds several; default: the first.",
+)  # fmt: skip
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 dry_run = click.option("--dry-run", is_flag=True, help="Do all but write.")
 

@@ -74,8 +74,14 @@ def random_samples(content: ImageContent, n: int, seed: int) -> list[Bytes]:
     return [rng.integers(0, 256, (n, p.h, p.w, p.c), np.uint8) for p in ports]
 
 
-def run_on_device(device: Any, content: ImageContent, inputs: list[Bytes]) -> list[Bytes]:
-    """Run a batch through the device interface; arrays in and out as for the emulator."""
+def run_on_device(
+    device: Any, content: ImageContent, inputs: list[Bytes], network: int = 0
+) -> list[Bytes]:
+    """Run a batch through the device interface; arrays in and out as for the emulator.
+
+    network  number of the network in the loaded image; content: that network
+    """
+    device.select(network)
     ports = [port for port in content.ports if port.is_output]
     outputs = device.run([array.tobytes() for array in inputs])
     return [

@@ -75,7 +75,7 @@ def compile_model(
     content = _quantise_and_map(graph, chip, data, integer, meta, progress)
     check_program(content)
     check_placement(content, chip)
-    _check_memories(content, chip)
+    check_memories(content, chip)
     return _with_known_answer(content, data, graph)
 
 
@@ -95,7 +95,7 @@ def trial_content(path: str | Path, chip: Chip, graph: Graph) -> ImageContent:
     return compile_model(path, chip, noise)
 
 
-def _check_memories(content: ImageContent, chip: Chip) -> None:
+def check_memories(content: ImageContent, chip: Chip) -> None:
     """Raises NC-E0306 if a memory of the chip other than the activations' is too small."""
     needs = memory_needs(content)
     short = [

@@ -145,6 +145,34 @@ def test_flash_verify_and_flash_again(norcim: Run, small: Path, tmp_path: Path) 
     assert (code, "there already" in out) == (0, True)
 
 
+def test_two_networks_in_one_image(norcim: Run, small: Path, tmp_path: Path) -> None:
+    model, calib, both = small / "small.onnx", small / "calib.npz", tmp_path / "both.cim"
+    args = ("compile", model, model, "--name", "one", "--name", "two", "--calibration", calib)
+    code, _, err = norcim(*args, "-o", both)
+    assert (code, "2 model(s)" in err) == (2, True)
+    args = (*args, "--calibration", calib, *("--meta", small / "meta.json") * 2)
+    assert norcim(*args, "-o", both)[0] == 0
+    code, out, _ = norcim("info", both, "--json")
+    (found,) = objects(out)
+    assert (found["networks"], found["name"]) == (["one", "two"], "one+two")
+    assert {layer["network"] for layer in found["layers"]} == {"one", "two"}
+    due = norcim("run", small / "small.cim", "--input", calib)[1]
+    port = f"emulator:{tmp_path / 'flash.bin'}"
+    for options in ((), ("--network", "two"), ("--network", "1", "--port", port)):
+        assert norcim("run", both, "--input", calib, *options)[:2] == (0, due)
+    assert norcim("validate", both, "--port", port, "--network", "two", "-n", "3")[0] == 0
+    for command in (("run", both, "--input", calib), ("estimate", both)):
+        code, _, err = norcim(*command, "--network", "three")
+        assert (code, "NC-E0554" in err, "one, two" in err) == (2, True, True)
+
+
+def test_kept_placement_tells_what_differs(norcim: Run, small: Path, tmp_path: Path) -> None:
+    args = ("compile", small / "small.onnx", "--calibration", small / "calib.npz")
+    old = ("--keep-placement", small / "small.cim", "--meta", small / "meta.json")
+    code, out, _ = norcim(*args, *old, "-o", tmp_path / "again.cim", "--name", "small")
+    assert (code, "0 of 1 flash sectors differ" in out) == (0, True)
+
+
 def test_flash_dry_run_touches_nothing(norcim: Run, small: Path, tmp_path: Path) -> None:
     port = f"emulator:{tmp_path / 'flash.bin'}"
     assert norcim("flash", small / "small.cim", "--port", port, "--dry-run")[0] == 0

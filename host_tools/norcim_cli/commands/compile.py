@@ -5,90 +5,143 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim_cli import console, files, options
 
+if TYPE_CHECKING:
+    from norcim.image import ImageContent
+    from norcim.joint import Source
+
 
 @click.command("compile")
-@click.argument("model", metavar="MODEL")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @options.chip
 @click.option(
     "--calibration",
+    "calibrations",
     metavar="FILE",
-    help="Typical inputs, .npz or .npy, one array an input (by its name, or x). 100 are enough.",
+    multiple=True,
+    help="Typical inputs, .npz or .npy, one array an input (by its name, or x). 100 are enough. "
+    "Of several models: one each, - for none.",
 )
 @options.output(doc="Image to write; default: the model's name with .cim, in this folder.")
-@click.option("--name", help="Name of the network in the image; default: the model's file name.")
 @click.option(
-    "--meta", "meta_file", metavar="FILE", help="JSON object to keep: labels, front end, notes."
+    "--name",
+    "names",
+    multiple=True,
+    help="Name of the network in the image; default: the model's file name.",
+)
+@click.option(
+    "--meta",
+    "meta_files",
+    metavar="FILE",
+    multiple=True,
+    help="JSON object to keep: labels, front end, notes. Of several models: one each, - for none.",
+)
+@click.option(
+    "--keep-placement",
+    "old_image",
+    metavar="IMAGE",
+    help="Leave layers on the cells where this older image has them.",
 )
 @click.option("--sign-key", metavar="FILE", help="Sign with this raw 32-byte Ed25519 private key.")
 @options.overwrite
 @options.dry_run
 @options.common
 def compile_(
-    model: str,
-    chip: str,
-    calibration: str | None,
-    output: str | None,
-    name: str | None,
-    meta_file: str | None,
-    sign_key: str | None,
-    overwrite: bool,
-    dry_run: bool,
-) -> None:
+    models: tuple[str, ...], chip: str, calibrations: tuple[str, ...], output: str | None,
+    names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
+    sign_key: str | None, overwrite: bool, dry_run: bool,
+) -> None:  # fmt: skip
     """Turn an ONNX model into a weight image.
 
     A float model needs --calibration; a QDQ model brings its own scales. Unsupported operators
     and models that do not fit are reported before calibration starts.
+
+    Several models become one image whose networks share the chip; choose one with --network where
+    it is run.
     """
     from norcim.chips import load_chip
-    from norcim.image import build_image, write_file
-    from norcim.runtime import compile_model
+    from norcim.image import build_image, networks, write_file
+    from norcim.joint import compile_networks
 
-    target = Path(output) if output else Path(Path(model).stem + ".cim")
+    stems = [Path(model).stem for model in models]
+    target = Path(output or "+".join(stems) + ".cim")
     if not dry_run:
         files.refuse_existing(target, overwrite)
-    files.refuse_image(model)
+    for model in models:
+        files.refuse_image(model)
     started = time.perf_counter()
     loaded = load_chip(chip)
-    vectors = files.load_arrays(calibration) if calibration else None
-    meta = read_meta(meta_file) if meta_file else {}
+    sources = _sources(
+        models,
+        _one_each("--calibration", calibrations, models),
+        _one_each("--name", names, models),
+        _one_each("--meta", meta_files, models),
+    )
+    old = files.load_image(old_image) if old_image else None
     key = files.read_bytes(sign_key) if sign_key else None
     with console.progress() as progress:
-        content = compile_model(
-            model,
-            loaded,
-            vectors,
-            name=name or Path(model).stem,
-            meta_extra=meta,
-            progress=progress,
-        )
+        content = compile_networks(sources, loaded, progress, old=old[1] if old else None)
     image = build_image(content, sign_key=key)
-    for note in content.meta["notes"]:
-        console.log(f"note: {note}")
+    for network in networks(content):
+        for note in network.meta["notes"]:
+            console.log(f"note: {note}")
     if not dry_run:
         write_file(target, image, overwrite=overwrite)
-    _report(target, dry_run, len(image), loaded.name, time.perf_counter() - started)
+    _report(target, dry_run, image, loaded.name, time.perf_counter() - started, old)
 
 
-def _report(target: Path, dry_run: bool, n_bytes: int, chip: str, elapsed_s: float) -> None:
-    if console.STATE.json_mode:
-        console.emit(
-            "compile.v1",
-            {
-                "output": None if dry_run else str(target),
-                "chip": chip,
-                "n_bytes": n_bytes,
-                "elapsed_s": round(elapsed_s, 3),
-            },
+def _one_each(flag: str, given: tuple[str, ...], models: tuple[str, ...]) -> list[str | None]:
+    """What a repeated flag says for each model: nothing at all, or one value each."""
+    if len(given) not in (0, len(models)):
+        raise click.UsageError(f"{flag} is given {len(given)} times for {len(models)} model(s).")
+    return [None if value == "-" else value for value in given] or [None] * len(models)
+
+
+def _sources(
+    models: tuple[str, ...], calibrations: list[str | None], names: list[str | None],
+    meta_files: list[str | None],
+) -> list[Source]:  # fmt: skip
+    from norcim.joint import Source
+
+    return [
+        Source(
+            Path(model),
+            files.load_arrays(calibration) if calibration else None,
+            name or Path(model).stem,
+            read_meta(meta) if meta else {},
         )
+        for model, calibration, name, meta in zip(
+            models, calibrations, names, meta_files, strict=True
+        )
+    ]
+
+
+def _report(
+    target: Path, dry_run: bool, image: bytes, chip: str, elapsed_s: float,
+    old: tuple[bytes, ImageContent] | None,
+) -> None:  # fmt: skip
+    from norcim.image import count_sectors
+
+    n_other, n_sectors = count_sectors(image, old[0] if old else b"")
+    if console.STATE.json_mode:
+        found = {
+            "output": None if dry_run else str(target),
+            "chip": chip,
+            "n_bytes": len(image),
+            "elapsed_s": round(elapsed_s, 3),
+        }
+        sectors = {"n_sectors": n_sectors, "n_sectors_differ": n_other} if old else {}
+        console.emit("compile.v1", {**found, **sectors})
     done = "would write" if dry_run else "wrote"
-    console.say(f"{done} {target}: {n_bytes:,} bytes for {chip}, compiled in {elapsed_s:.1f} s")
+    console.say(f"{done} {target}: {len(image):,} bytes for {chip}, compiled in {elapsed_s:.1f} s")
+    if old:
+        console.say(f"{n_other} of {n_sectors} flash sectors differ from the older image")
 
 
 def read_meta(path: str) -> dict[str, Any]:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Peak of a chip against what is published; of all chips without --chip.",
 )
+@options.network
 @options.common
-def estimate(image: str | None, chip: str | None, at_peak: bool) -> None:
+def estimate(image: str | None, chip: str | None, at_peak: bool, network: str | None) -> None:
     """Estimate latency and energy of one inference.
 
     From the image's counts and the chip file's constants, by layer and by where the energy goes.
@@ -40,7 +41,7 @@ def estimate(image: str | None, chip: str | None, at_peak: bool) -> None:
         return
     if image is None:
         raise click.UsageError("Missing argument 'IMAGE' (or give --peak).")
-    _, content = files.load_image(image)
+    _, content, _ = files.load_network(image, network)
     found = estimate_image(content, load_chip(chip or content.chip))
     if console.STATE.json_mode:
         console.emit("estimate.v1", asdict(found))

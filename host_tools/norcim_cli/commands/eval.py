@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("image", metavar="IMAGE")
 @click.option("--data", metavar="FILE", required=True, help="Inputs, and labels as y; .npz.")
 @click.option("--model", metavar="MODEL", help="The ONNX model: errors of layers on these inputs.")
+@options.network
 @options.cells
 @click.option(
     "--chips-sampled",
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 @options.seed
 @options.common
 def eval_(
-    image: str, data: str, model: str | None, cells: options.CellOptions | None,
-    chips_sampled: int, seed: int,
+    image: str, data: str, model: str | None, network: str | None,
+    cells: options.CellOptions | None, chips_sampled: int, seed: int,
 ) -> None:  # fmt: skip
     """Measure accuracy, layer errors and converter saturation.
 
@@ -47,7 +48,7 @@ def eval_(
     from norcim.frontend import import_onnx
     from norcim_cli.vectors import load_samples
 
-    _, content = files.load_image(image)
+    _, content, _ = files.load_network(image, network)
     inputs, labels = load_samples(data, content)
     if cells is not None:
         _on_chips(content, inputs, labels, cells, chips_sampled, seed)

@@ -29,14 +29,20 @@ def info(file: str) -> None:
 
 
 def _image_info(file: str) -> None:
-    from norcim.image import describe_image
+    from norcim.image import describe_image, network_names, networks
 
     data, content = files.load_image(file)
     sections = describe_image(data)
-    layers = layer_rows(content)
+    names = network_names(content)
+    layers = [
+        {"network": name, **row}
+        for name, network in zip(names, networks(content), strict=True)
+        for row in layer_rows(network)
+    ]
     arrays = occupancy(content)
     heading = {
         "name": content.meta.get("name", ""),
+        "networks": list(names),
         "chip": content.chip,
         "chip_hash": content.chip_hash,
         "n_bytes": len(data),
@@ -45,7 +51,7 @@ def _image_info(file: str) -> None:
         "n_descriptors": len(content.program),
         "n_tiles": len(content.tiles),
         "labels": content.meta.get("labels", []),
-        "notes": content.meta.get("notes", []),
+        "notes": [n for network in networks(content) for n in network.meta.get("notes", [])],
     }
     if console.STATE.json_mode:
         listed = [_section(section) for section in sections]
@@ -55,12 +61,19 @@ def _image_info(file: str) -> None:
         value = heading[key]
         text = f"{value:,}" if isinstance(value, int) else value
         console.say(f"{key + ':':<18}{text}")
-    for note in content.meta.get("notes", []):
+    for note in heading["notes"]:
         console.say(f"note:             {note}")
     console.table(
         ("layer", "does", "output", "tiles", "gain", "weights"),
         [
-            (r["name"], r["opcodes"], r["output"], r["n_tiles"], r["gains"], f"{r['n_cells']:,}")
+            (
+                r["network"] + ": " + r["name"] if len(names) > 1 else r["name"],
+                r["opcodes"],
+                r["output"],
+                r["n_tiles"],
+                r["gains"],
+                f"{r['n_cells']:,}",
+            )
             for r in layers
         ],
         right="   r r",

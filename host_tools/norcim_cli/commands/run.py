@@ -20,6 +20,7 @@ SHOWN = 20
 @click.command()
 @click.argument("image", metavar="IMAGE")
 @click.option("--input", "source", metavar="FILE", required=True, help=".npz, .npy or WAV inputs.")
+@options.network
 @options.optional_port
 @options.baud
 @options.output(doc="Write the outputs as .npz, one array an output.")
@@ -27,8 +28,8 @@ SHOWN = 20
 @options.overwrite
 @options.common
 def run(
-    image: str, source: str, port: str | None, baud: int | None, output: str | None,
-    show_all: bool, overwrite: bool,
+    image: str, source: str, network: str | None, port: str | None, baud: int | None,
+    output: str | None, show_all: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     """Run an image on inputs from a file.
 
@@ -39,10 +40,10 @@ def run(
     from norcim_cli.vectors import load_samples
 
     files.refuse_existing(output, overwrite)
-    data, content = files.load_image(image)
+    data, content, index = files.load_network(image, network)
     inputs, labels = load_samples(source, content)
     started = time.perf_counter()
-    results = _execute(data, content, inputs, port, baud)
+    results = _execute(data, content, index, inputs, port, baud)
     elapsed_s = time.perf_counter() - started
     named = decode_outputs(content, results)
     if output:
@@ -54,8 +55,9 @@ def run(
 
 
 def _execute(
-    data: bytes, content: ImageContent, inputs: list[Bytes], port: str | None, baud: int | None
-) -> list[Bytes]:
+    data: bytes, content: ImageContent, network: int, inputs: list[Bytes], port: str | None,
+    baud: int | None,
+) -> list[Bytes]:  # fmt: skip
     from norcim.emulator import Emulator
     from norcim_cli.device import install, open_port
     from norcim_cli.vectors import run_on_device
@@ -66,7 +68,7 @@ def _execute(
         with console.progress() as progress:
             placed = install(device, data, slot=None, activate=False, progress=progress)
         device.load(placed.slot)
-        return run_on_device(device, content, inputs)
+        return run_on_device(device, content, inputs, network)
 
 
 def _print(

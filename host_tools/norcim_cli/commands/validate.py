@@ -22,6 +22,7 @@ BOARD, GOLDEN = "board", "golden"
 
 @click.command()
 @click.argument("image", metavar="IMAGE", required=False)
+@options.network
 @options.port
 @options.baud
 @click.option(
@@ -46,9 +47,9 @@ BOARD, GOLDEN = "board", "golden"
 @options.seed
 @options.common
 def validate(
-    image: str | None, port: str, baud: int | None, against: str, source: str | None,
-    n_samples: int | None, model: str | None, replayed: str | None, output: str | None,
-    overwrite: bool, seed: int,
+    image: str | None, network: str | None, port: str, baud: int | None, against: str,
+    source: str | None, n_samples: int | None, model: str | None, replayed: str | None,
+    output: str | None, overwrite: bool, seed: int,
 ) -> int:  # fmt: skip
     """Compare a device with the emulator, bit by bit.
 
@@ -63,7 +64,7 @@ def validate(
     if image is None:
         raise click.UsageError("Missing argument 'IMAGE'.")
     files.refuse_existing(output, overwrite)
-    data, content = files.load_image(image)
+    data, content, index = files.load_network(image, network)
     inputs, origin = _inputs(content, source, n_samples, seed)
     if model is not None:
         _show_errors(content, inputs, model)
@@ -74,7 +75,7 @@ def validate(
             found = compare_emulator(content, inputs, progress)
         machine = "the emulator"
     else:
-        found = _compare_board(data, content, inputs, port, baud)
+        found = _compare_board(data, content, index, inputs, port, baud)
         machine = port
     saved = _save(content, found.evidence, image, output, overwrite)
     return _report(content, found, machine, against, origin, saved)
@@ -104,14 +105,16 @@ def _show_errors(content: ImageContent, inputs: list[Bytes], model: str) -> None
 
 
 def _compare_board(
-    data: bytes, content: ImageContent, inputs: list[Bytes], port: str, baud: int | None
-) -> Comparison:
+    data: bytes, content: ImageContent, network: int, inputs: list[Bytes], port: str,
+    baud: int | None,
+) -> Comparison:  # fmt: skip
     from norcim.analysis.divergence import compare_device
     from norcim_cli.device import install, open_port
 
     with open_port(port, baud) as device, console.progress() as progress:
         placed = install(device, data, slot=None, activate=False, progress=progress)
         device.load(placed.slot)
+        device.select(network)
         return compare_device(content, device, inputs, progress)
 
 

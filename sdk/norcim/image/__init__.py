@@ -6,7 +6,7 @@ from norcim.image.build import build_image
 from norcim.image.check import check_program
 from norcim.image.files import write_file
 from norcim.image.model import ImageContent
-from norcim.image.needs import memory_needs, port_bytes
+from norcim.image.needs import count_sectors, memory_needs, port_bytes
 from norcim.image.networks import find_network, join_networks, network_names, networks
 from norcim.image.placement import check_placement
 from norcim.image.read import SectionInfo, describe_image, looks_like_image, read_header, read_image
@@ -17,6 +17,7 @@ __all__ = [
     "build_image",
     "check_placement",
     "check_program",
+    "count_sectors",
     "describe_image",
     "find_network",
     "join_networks",

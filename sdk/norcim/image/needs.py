@@ -10,6 +10,7 @@ from norcim.spec.program import (
     TILE_WORDS,
     Port,
 )
+from norcim.spec.protocol import SECTOR_BYTES
 
 
 def port_bytes(port: Port) -> int:
@@ -34,3 +35,10 @@ def memory_needs(content: ImageContent) -> dict[str, int]:
         "n_tables": len(content.tables) // TABLE_BYTES,
         "record_bytes": 4 * n_record_words + len(content.tables),
     }
+
+
+def count_sectors(image: bytes, older: bytes) -> tuple[int, int]:
+    """Flash sectors of an image that an older one does not hold in the same place, and all."""
+    starts = range(0, len(image), SECTOR_BYTES)
+    parts = [(image[at : at + SECTOR_BYTES], older[at : at + SECTOR_BYTES]) for at in starts]
+    return sum(new != old[: len(new)] for new, old in parts), len(parts)

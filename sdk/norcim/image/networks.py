@@ -14,7 +14,17 @@ from typing import Any
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.image.model import ImageContent
 from norcim.image.needs import port_bytes
-from norcim.spec.program import TABLE_BYTES, Column, Descriptor, Opcode, Port, Stage, Tile
+from norcim.spec.program import (
+    TABLE_BYTES,
+    Column,
+    Descriptor,
+    Function,
+    Opcode,
+    Port,
+    Stage,
+    Tile,
+    second_extent,
+)
 
 
 def first_descriptors(ports: Sequence[Port]) -> tuple[int, ...]:
@@ -124,6 +134,25 @@ def join_networks(parts: Sequence[ImageContent]) -> ImageContent:
     )  # fmt: skip
 
 
+def at_address(content: ImageContent, base: int) -> ImageContent:
+    """The same network, its activation memory `base` bytes further on."""
+
+    def moved(d: Descriptor) -> Descriptor:
+        if d.opcode == Opcode.END:
+            return d
+        if d.opcode == Opcode.FIRMWARE and d.function == Function.UPDATE:
+            d = replace(d, argument=d.argument + base)
+        second = d.in2_addr + base if second_extent(d) else d.in2_addr
+        return replace(d, in_addr=d.in_addr + base, in2_addr=second, out_addr=d.out_addr + base)
+
+    return replace(
+        content,
+        activation_bytes=content.activation_bytes + base,
+        program=tuple(moved(d) for d in content.program),
+        ports=tuple(replace(port, addr=port.addr + base) for port in content.ports),
+    )
+
+
 def _moved(d: Descriptor, tile: int, column: int, weight: int, table: int) -> Descriptor:
     """A descriptor whose records lie further on."""
     if d.opcode == Opcode.MVM:
@@ -134,7 +163,7 @@ def _moved(d: Descriptor, tile: int, column: int, weight: int, table: int) -> De
         d = replace(d, weight_base=d.weight_base + weight, column_base=d.column_base + column)
     elif d.opcode == Opcode.AVGPOOL:
         d = replace(d, column_base=d.column_base + column)
-    elif d.opcode == Opcode.FIRMWARE:
+    elif d.opcode == Opcode.FIRMWARE and d.function == Function.SOFTMAX:
         d = replace(d, argument=d.argument + table)
     return replace(d, table=d.table + table) if d.use_table else d
 

@@ -14,8 +14,9 @@ from norcim.image.model import ImageContent
 from norcim.ir.graph import Port as GraphPort
 from norcim.ir.graph import QParams, Shape
 from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
+from norcim.mapper.arrange import arrange
 from norcim.mapper.memory import MemoryPlan
-from norcim.mapper.placement import Block, Position, check_weight_memory, place_blocks
+from norcim.mapper.placement import Block, check_weight_memory
 from norcim.spec.program import (
     TABLE_BYTES,
     Column,
@@ -36,7 +37,6 @@ class _Sections:
     quant: QuantGraph
     chip: Chip
     memory: MemoryPlan
-    positions: list[Position]
     program: list[Descriptor] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
@@ -79,15 +79,14 @@ def _vector_weight_bytes(quant: QuantGraph) -> int:
 
 
 def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]) -> ImageContent:
-    """Build the image's content; the known-answer test is left empty.
+    """Build the image's content and place its tiles; the known-answer test is left empty.
 
     meta  goes into the image's metadata beside layers and ports
     Raises NC-E0302 or NC-E0303 if the tiles do not fit.
     """
     blocks = tile_blocks(quant)
     check_weight_memory(blocks, _vector_weight_bytes(quant), chip)
-    positions = list(place_blocks(blocks, chip))
-    sections = _Sections(quant, chip, memory, positions)
+    sections = _Sections(quant, chip, memory)
     for op in quant.ops:
         _EMIT[op.op.kind](sections, op)
     sections.program.append(Descriptor(opcode=Opcode.END))
@@ -101,11 +100,12 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
         "layers": sections.layers,
         "notes": list(quant.notes),
     }
-    return ImageContent(
+    content = ImageContent(
         chip.name, chip.fingerprint, memory.n_bytes, tuple(sections.program),
         tuple(sections.tiles), tuple(sections.columns), tuple(ports), bytes(sections.weights),
         bytes(sections.vector_weights), bytes(sections.tables), b"", b"", full_meta,
     )  # fmt: skip
+    return arrange([content], chip)[0]
 
 
 def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
@@ -208,16 +208,16 @@ def _mvm(s: _Sections, d: Descriptor, conv: QuantConv, q_in: QParams) -> Descrip
     )  # fmt: skip
     starts = [tile.shape.out_c_first for tile in conv.tiles]
     for index, tile in enumerate(conv.tiles):
-        shape, position = tile.shape, s.positions[len(s.tiles)]
+        shape = tile.shape
         s.tiles.append(
             Tile(
-                array=position.array, gain=tile.gain, align=tile.align,
+                gain=tile.gain, align=tile.align,
                 first=int(index == 0 or starts[index - 1] != starts[index]),
                 last=int(index + 1 == len(starts) or starts[index + 1] != starts[index]),
-                row=position.row, col=position.col, n_rows=shape.n_rows, n_cols=shape.n_cols,
+                n_rows=shape.n_rows, n_cols=shape.n_cols,
                 k_first=shape.k_first, in_c_first=shape.in_c_first,
                 in_c_count=shape.in_c_count, out_c_first=shape.out_c_first,
-                bias_row=position.bias_row, n_bias_rows=len(tile.bias), cells=len(s.weights),
+                n_bias_rows=len(tile.bias), cells=len(s.weights),
                 repeats=tile.repeats,
             )
         )  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Graph, Op
+from norcim.mapper.arrange import check_room
 from norcim.mapper.memory import plan_memory
-from norcim.mapper.placement import Block, check_weight_memory, place_blocks
+from norcim.mapper.placement import Block, check_weight_memory
 from norcim.mapper.tiling import on_vector_path, tile_conv
 
 _NEEDED_VECTOR_OP = {
@@ -86,7 +87,7 @@ def choose_group_limit(graph: Graph, chip: Chip) -> int:
         try:
             blocks = graph_blocks(graph, chip, limit)
             check_weight_memory(blocks, vector_weight_bytes(graph, chip), chip)
-            place_blocks(blocks, chip)
+            check_room(blocks, chip)
         except NorcimError:
             if limit == GROUP_LIMITS[-1]:
                 raise

@@ -86,7 +86,7 @@ def tile_conv(
 def _dense_tiles(
     n_rows: int, n_channels: int, max_rows: int, col_cuts: list[int]
 ) -> tuple[TileShape, ...]:
-    row_cuts = _cuts(n_rows, max_rows)
+    row_cuts = equal_cuts(n_rows, max_rows)
     return tuple(
         TileShape(0, n_channels, k, k_end - k, c, c_end - c)
         for c, c_end in itertools.pairwise(col_cuts)
@@ -103,7 +103,7 @@ def _column_cuts(n_cols: int, chip: Chip) -> list[int]:
     """
     max_cols, lanes = max_tile_columns(chip), chip.timing.lanes
     if chip.timing.n_converters or lanes % LANE_PARTS or max_cols < lanes:
-        return _cuts(n_cols, max_cols)
+        return equal_cuts(n_cols, max_cols)
     whole = n_cols // lanes * lanes
     cuts = [*range(0, whole + 1, lanes)]
     if (n_cols - whole) % (lanes // LANE_PARTS) == 0:
@@ -115,7 +115,7 @@ def _column_cuts(n_cols: int, chip: Chip) -> list[int]:
     return cuts if cuts[-1] == n_cols else [*cuts, n_cols]
 
 
-def _cuts(size: int, limit: int) -> list[int]:
+def equal_cuts(size: int, limit: int) -> list[int]:
     """Borders of as few and as equal parts of at most `limit` as possible."""
     if limit < 1:
         raise NorcimError(

@@ -162,18 +162,23 @@ class Device(ABC):
         progress: ReportProgress | None = None,
         *,
         resume: bool = True,
-    ) -> None:
+    ) -> int:
         """Write an image into a slot and let the device verify it. Does not activate it.
 
-        resume  keep what an interrupted write left: begin with the last sector that is right
-        Refuses, before anything is erased, an image that is damaged, for another chip, of another
-        ABI level or too large. Writing to the active slot the image that it holds does nothing.
+        resume  keep what is right: of a whole image all sectors that are the same, of what an
+                interrupted write left those before the last one that is right
+        Returns the number of sectors that were programmed. Refuses, before anything is erased, an
+        image that is damaged, for another chip, of another ABI level or too large. Writing to the
+        active slot the image that it holds does nothing.
         """
         info = self.info()
         check_fits(data, info)
         n_same = self._count_same(slot, data) if resume or slot == info.active_slot else 0
-        if slot == info.active_slot and n_same * SECTOR_BYTES >= len(data):
-            return
+        n_all = -(-len(data) // SECTOR_BYTES)
+        if slot == info.active_slot and n_same == n_all:
+            return 0
+        if resume and n_same < n_all and self._is_sound(slot):
+            return self._update(slot, data, progress)
         # The last sector that seems right may have been cut short and read right by luck.
         first = max(n_same - 1, 0) * SECTOR_BYTES
         for offset in range(first, len(data), SECTOR_BYTES):
@@ -181,6 +186,36 @@ class Device(ABC):
             self._program(slot, offset, data[offset : offset + SECTOR_BYTES])
             _report(progress, "write", min(offset + SECTOR_BYTES, len(data)), len(data))
         self._confirm(slot, data)
+        return n_all - first // SECTOR_BYTES
+
+    def _update(self, slot: int, data: bytes, progress: ReportProgress | None) -> int:
+        """Program the sectors in which an image differs from the whole one that a slot holds.
+
+        The header is erased first and programmed last: what is interrupted is no image, so that
+        nobody takes a sector that was cut short for one that is kept.
+        """
+        differ = [
+            offset
+            for offset in range(SECTOR_BYTES, len(data), SECTOR_BYTES)
+            if not self._holds(slot, data, offset)
+        ]
+        self._erase_sector(slot, 0)
+        for n_done, offset in enumerate(differ):
+            _report(progress, "write", n_done, len(differ) + 1)
+            self._erase_sector(slot, offset)
+            self._program(slot, offset, data[offset : offset + SECTOR_BYTES])
+        self._program(slot, 0, data[:SECTOR_BYTES])
+        _report(progress, "write", len(differ) + 1, len(differ) + 1)
+        self._confirm(slot, data)
+        return len(differ) + 1
+
+    def _is_sound(self, slot: int) -> bool:
+        """Whether a slot holds a whole image, whichever."""
+        try:
+            self.verify(slot)
+        except NorcimError:
+            return False
+        return True
 
     def _confirm(self, slot: int, data: bytes) -> None:
         found, due = self.verify(slot), data[SHA256.offset : SHA256.end].hex()
@@ -194,10 +229,14 @@ class Device(ABC):
     def _count_same(self, slot: int, data: bytes) -> int:
         """How many leading sectors of a slot hold what they should."""
         for index, offset in enumerate(range(0, len(data), SECTOR_BYTES)):
-            part = data[offset : offset + SECTOR_BYTES]
-            if self._hash(slot, offset, len(part)) != hashlib.sha256(part).digest():
+            if not self._holds(slot, data, offset):
                 return index
         return -(-len(data) // SECTOR_BYTES)
+
+    def _holds(self, slot: int, data: bytes, offset: int) -> bool:
+        """Whether a sector of a slot holds its part of an image."""
+        part = data[offset : offset + SECTOR_BYTES]
+        return self._hash(slot, offset, len(part)) == hashlib.sha256(part).digest()
 
     def __enter__(self) -> Self:
         return self

@@ -132,17 +132,16 @@ class Board(Device):
         progress: ReportProgress | None = None,
         *,
         resume: bool = True,
-    ) -> None:
+    ) -> int:
         """As every device; goes on by itself when the device restarts meanwhile."""
-        for n_left in reversed(range(_RESTARTS)):
+        for _ in range(_RESTARTS - 1):
             try:
-                super().write(slot, data, progress, resume=resume)
+                return super().write(slot, data, progress, resume=resume)
             except NorcimError as error:
-                if error.id != "NC-E0614" or n_left == 0:
+                if error.id != "NC-E0614":
                     raise
                 resume = True
-            else:
-                return
+        return super().write(slot, data, progress, resume=resume)
 
     def run(self, inputs: Sequence[bytes], *, counters: bool = False) -> list[bytes]:
         """Run a batch, sample by sample; the device counts always."""

@@ -11,7 +11,7 @@ from norcim.emulator.device import DeviceModel
 from norcim.emulator.flash import DeviceFault, NorFlash
 from norcim.errors import NorcimError
 from norcim.image import build_image, memory_needs
-from norcim.runtime import _check_memories
+from norcim.runtime import check_memories
 from norcim.spec.error_codes import DeviceError
 from tests.unit.device.fake_engine import FakeEngine
 from tests.unit.image.sample import sample_content
@@ -36,11 +36,11 @@ def test_records_that_fit_one_by_one_and_not_together_are_refused() -> None:
         device.erase(0, 0)
         device.write(0, 0, build_image(content))
         if fits:
-            _check_memories(content, chip)
+            check_memories(content, chip)
             device.activate(0)
             continue
         with pytest.raises(NorcimError, match="NC-E0306"):
-            _check_memories(content, chip)
+            check_memories(content, chip)
         with pytest.raises(DeviceFault) as refused:
             device.activate(0)
         assert refused.value.code == DeviceError.DOES_NOT_FIT

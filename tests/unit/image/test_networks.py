@@ -7,16 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from norcim.emulator import Emulator
+from norcim.emulator import Emulator, reference
 from norcim.errors import NorcimError
 from norcim.image import (
     build_image,
+    check_program,
     find_network,
     join_networks,
     network_names,
     networks,
     read_image,
 )
+from norcim.image.networks import at_address
 from norcim.spec.program import Descriptor, Opcode
 from tests.unit.image.sample import sample_content, second_content, two_networks
 
@@ -29,6 +31,20 @@ def test_each_runs_as_it_does_alone() -> None:
         assert (found.ports, found.meta) == (alone.ports, alone.meta)
         [got], [due] = Emulator(found).run([codes]), Emulator(alone).run([codes])
         assert np.array_equal(got, due)
+
+
+def test_a_network_at_another_address_gives_the_same() -> None:
+    moved = at_address(sample_content(), 40)
+    check_program(moved)
+    codes = np.random.default_rng(3).integers(0, 256, (5, 4, 4, 2), np.uint8)
+    [got], [due] = Emulator(moved).run([codes]), Emulator(sample_content()).run([codes])
+    assert np.array_equal(got, due)
+    memory = np.zeros((1, moved.activation_bytes), np.uint8)
+    memory[0, 40:72] = codes[0].reshape(-1)
+    for step in moved.program[:-1]:
+        reference.execute(step, moved, memory)
+    assert not memory[0, :40].any()
+    assert np.array_equal(memory[0, 156:160], due[0].reshape(-1))
 
 
 def test_the_two_differ() -> None:

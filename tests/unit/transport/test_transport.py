@@ -13,6 +13,7 @@ from norcim.chips import load_chip
 from norcim.errors import NorcimError
 from norcim.image import build_image
 from norcim.spec.error_codes import DeviceError
+from norcim.spec.image_format import SHA256
 from norcim.transport import EmulatedDevice, open_device
 from norcim.transport.faults import device_error
 from tests.unit.device.fake_engine import FakeEngine, WrongEngine
@@ -111,6 +112,41 @@ class _FailingDevice(EmulatedDevice):
         self.n_left -= 1
         self.n_programmed += 1
         super()._program(slot, offset, data)
+
+
+def _varied(*sectors: int) -> bytes:
+    """LONG with other cells in some sectors."""
+    weights = bytearray(40_000)
+    for sector in sectors:
+        weights[sector * 4096] = 1
+    return build_image(sample_content(weights=bytes(weights)))
+
+
+def test_only_sectors_that_differ_are_programmed() -> None:
+    device = _FailingDevice(make_engine=FakeEngine)
+    device.n_left = 99
+    n_all = device.write(0, _varied())
+    assert n_all == device.n_programmed == 11
+    device.n_programmed = 0
+    assert device.write(0, _varied(3, 7)) == device.n_programmed == 3  # and the header
+    assert device.verify(0) == _varied(3, 7)[SHA256.offset : SHA256.end].hex()
+    assert device.write(0, _varied(), resume=False) == n_all
+    device.close()
+
+
+def test_interrupted_update_leaves_no_image_and_is_written_anew() -> None:
+    device = _FailingDevice(make_engine=FakeEngine)
+    device.n_left = 99
+    device.write(0, _varied())
+    for n_left in (0, 1, 2):
+        device.n_left = n_left
+        with pytest.raises(ConnectionError):
+            device.write(0, _varied(3, 7))
+        assert _error(device.verify, 0).id == "NC-E0618"
+        device.n_left = 99
+        assert device.write(0, _varied(3, 7)) == 11
+        device.write(0, _varied())
+    device.close()
 
 
 def test_interrupted_write_resumes() -> None:
