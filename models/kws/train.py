@@ -316,10 +316,19 @@ def fit(
     n_batches: int,
     rate: float,
     check: Callable[[nn.Module], str] | None = None,
+    relative: bool = False,
 ) -> nn.Module:
-    """Train over `batches` once on a fixed schedule; returns the running mean of the weights."""
-    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, n_batches, pct_start=0.1)
+    """Train over `batches` once on a fixed schedule; returns the running mean of the weights.
+
+    relative  the rate is in units of each tensor's root mean square: folded layers differ a lot
+    """
+    groups = [
+        {"params": [p], "lr": rate * (float(p.detach().square().mean().sqrt()) if relative else 1)}
+        for p in model.parameters()
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
+    rates = [group["lr"] for group in groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, n_batches, pct_start=0.1)
     model = model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     mean = copy.deepcopy(model)
     for step, (codes, share) in enumerate(batches):

@@ -55,7 +55,7 @@ def main() -> None:
     relu = [True] * len(network.convolutions) + [False]
     make_aware(network, chip, model, copies_of(content), relu, options.seed)
     batches = draw_batches(examples, options.steps, options.batch)
-    network = make_plain(fit(network, batches, options.steps, options.rate))
+    network = make_plain(fit(network, batches, options.steps, options.rate, relative=True))
     options.output.mkdir(parents=True, exist_ok=True)
     export_onnx(network, config.n_frames(CLIP_SAMPLES), config.n_mels, options.output / "kws.onnx")
     names = ("chip", "cells", "compensate", "steps", "batch", "rate", "seed")
@@ -86,7 +86,7 @@ def parse_options() -> argparse.Namespace:
     )
     add("--steps", type=int, default=400, help="batches, each on another chip [400]")
     add("--batch", type=int, default=64, help="examples of a batch [64]")
-    add("--rate", type=float, default=5e-4, help="largest learning rate [5e-4]")
+    add("--rate", type=float, default=6e-3, help="largest step, in units of a tensor's RMS [6e-3]")
     add("--copies", type=int, default=24, help="varied copies of each recording [24]")
     add("--synthetic", type=int, default=150, help="synthetic clips a keyword [150]")
     add("--seed", type=int, default=1, help="of every random draw [1]")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from norcim.analysis.estimate import estimate
+from norcim.chips import load_chip
 from norcim.image.model import ImageContent
+from norcim.runtime import compile_model
 from norcim.spec.error_codes import DeviceError
 from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Stage, Tile
 from norcim_overlay.npu.macro import Sizes, Store
 from norcim_overlay.sim.interpreted import InterpretedBench
-from norcim_overlay.sim.measure import SIZES
+from norcim_overlay.sim.measure import SIZES, random_memory
 from norcim_overlay.sim.program import load_program, run_program
 from norcim_overlay.sim.toolchain import missing_packages
 from norcim_overlay.sim.verilated import VerilatedBench
@@ -82,6 +86,24 @@ def test_random_programs_with_tiles_that_share_lines(verilated: VerilatedBench) 
         pytest.skip("at 8 lanes, tiles of 1, 2 and 4 columns do in the thousand programs")
     for seed in range(150):
         replay(verilated, seed, WIDTHS)
+
+
+@pytest.mark.slow
+def test_the_latency_of_the_shipped_network_is_estimated_to_a_fifth(
+    verilated: VerilatedBench,
+) -> None:
+    chip = load_chip("overlay")
+    if verilated.sizes.n_lanes != chip.timing.lanes:
+        pytest.skip("the chip file is that of 64 lanes")
+    folder = Path(__file__).parents[3] / "models" / "kws"
+    with np.load(folder / "calib.npz") as file:
+        content = compile_model(folder / "kws.onnx", chip, {"features": file["x"]})
+    load_program(verilated, content)
+    verilated.clear_counts()
+    assert run_program(verilated, content, random_memory(content), watchdog=3_000_000).done
+    steps = range(len(content.program) - 1)
+    n_cycles = sum(verilated.counts(index)["cycles"] for index in steps)
+    assert estimate(content, chip).counts.n_cycles == pytest.approx(n_cycles, rel=0.2)
 
 
 CONVOLUTION = Descriptor(
