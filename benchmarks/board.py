@@ -1,9 +1,11 @@
 """How fast the virtual board is: `python -m benchmarks.board`, one JSON object.
 
 build_s, build_cpu_s          a build with an empty cache (left out with --no-build)
+start_s                       from the program's start until the device answers
 idle_cycles_per_cpu_s         the CPU waits for the host, the NPU's clock stands
 busy_cycles_per_cpu_s         while images run
 write_s, verify_s, activate_s, run_s    the shipped keyword model, wall time; run_s a sample
+until_answer_s                from the first byte written to the first sample's answer, wall time
 write_bytes_per_s             of the image, erasing and checking included
 uart_bytes_per_s              read back from the flash, frames included
 resting_cpu_share             of a board that nobody talks to
@@ -36,10 +38,16 @@ READ_BYTES = 32 << 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--no-build", action="store_true", help="take the board from the cache")
-    rows: dict[str, Any] = {} if parser.parse_args().no_build else measure_build()
+    chosen, rows = parser.parse_args(), {}
     with tempfile.TemporaryDirectory(prefix="nc-") as folder:
         os.environ["NORCIM_BOARDS"] = folder
-        with start(build_board(), overlay_options("bench", None)) as board:
+        if not chosen.no_build:
+            os.environ["NORCIM_CACHE"] = folder
+            rows = measure_build()
+        built, began = build_board(), time.perf_counter()
+        with start(built, overlay_options("bench", None)) as board:
+            wait_for_device(board.port)
+            rows["start_s"] = round(time.perf_counter() - began, 3)
             rows |= measure(board)
     json.dump(rows, sys.stdout, indent=2)
     print()
@@ -47,14 +55,7 @@ def main() -> None:
 
 def measure_build() -> dict[str, float]:
     """A build in an empty cache; zig's own cache is left as it is."""
-    before, kept = time.perf_counter(), os.environ.get("NORCIM_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NORCIM_CACHE"] = folder
-        build_board()
-        elapsed_s = time.perf_counter() - before
-    os.environ.pop("NORCIM_CACHE")
-    if kept:
-        os.environ["NORCIM_CACHE"] = kept
+    elapsed_s = seconds(build_board)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu_s = sum(item.ru_utime + item.ru_stime for item in used)
     return {"build_s": round(elapsed_s, 1), "build_cpu_s": round(cpu_s, 1)}
@@ -66,17 +67,19 @@ def measure(board: VirtualBoard) -> dict[str, Any]:
     calibration = load_arrays(folder / "calib.npz")
     image = build_image(compile_model(folder / "kws.onnx", load_chip("overlay"), calibration))
     content = read_image(image)
-    wait_for_device(board.port)
     with open_device(board.port) as device:
         rows["idle_cycles_per_cpu_s"] = cycles_per_cpu_s(board, lambda: spin(device))
+        inputs, first = (random_samples(content, n, 0) for n in (8, 1))
+        began = time.perf_counter()
         for name, step in (
             ("write", lambda: device.write(0, image)),
             ("verify", lambda: device.verify(0)),
             ("activate", lambda: device.activate(0)),
         ):
             rows[f"{name}_s"] = seconds(step)
+        run_on_device(device, content, first)
+        rows["until_answer_s"] = round(time.perf_counter() - began, 1)
         rows["write_bytes_per_s"] = round(len(image) / rows["write_s"])
-        inputs = random_samples(content, 8, 0)
         began = time.perf_counter()
         rows["busy_cycles_per_cpu_s"] = cycles_per_cpu_s(
             board, lambda: run_on_device(device, content, inputs)

@@ -27,6 +27,7 @@ from norcim_overlay.sim.toolchain import (
     build,
     cache_folder,
     missing_packages,
+    processor,
 )
 
 HARNESS = Path(__file__).parent / "board"
@@ -36,6 +37,7 @@ GATEWARE = {
 }  # fmt: skip
 SOURCE_SUFFIXES = (".py", ".toml", ".cpp", ".h", ".v")
 OPTIONS = ("-O2",)
+CLOCKS = ("clk", "npu_clk")
 MARKER = 0x4E434D4B  #: stands in the gateware for the firmware, which is read at power-on
 _KINDS = {
     "name-in-use": ("NC-E0642", "a virtual board of this name runs already",
@@ -146,7 +148,7 @@ def _missing_gateware() -> list[str]:
 
 def _hash_sources() -> str:
     """Hash of what the gateware can depend on: cheaper than elaborating it."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(processor().encode())
     for folder in (Path(__file__).parents[1], Path(norcim.__file__).parent):
         for path in sorted(folder.rglob("*")):
             if path.suffix in SOURCE_SUFFIXES and path.is_file():
@@ -168,7 +170,7 @@ def board_program(rtlil: str, verilog: str = "", marker: int | None = None) -> P
         path.name: path.read_bytes() for path in HARNESS.iterdir() if path.suffix in (".cpp", ".h")
     }
     top = (HARNESS / "soc.v").read_text("utf-8")
-    return Program("board", "soc", rtlil, harness, top + verilog, OPTIONS, marker)
+    return Program("board", "soc", rtlil, harness, top + verilog, OPTIONS, marker, CLOCKS)
 
 
 def overlay_options(name: str, flash: Path | None, *, detach: bool = False) -> Options:

@@ -30,8 +30,23 @@ from norcim_overlay.sim.virtual_board import (
     overlay_options,
     start,
 )
+from norcim_overlay.soc import firmware
 
 pytestmark = pytest.mark.slow
+
+# Firmware that fails where it should restart, each time in another way, and ends runs too early:
+# file, its text, what replaces it.
+SICK = (
+    ("hal/overlay/nc_board.c", "NC_WRITE(SYSTEM, RESET, NC_BIT(SYSTEM, RESET_NOW));", """
+     if (NC_READ(SYSTEM, CAUSE) == 0) {
+         __asm__ volatile(".word 0"); /* no instruction */
+     }
+     if ((NC_READ(SYSTEM, CAUSE) & NC_BIT(SYSTEM, CAUSE_SOFTWARE)) != 0) {
+         (void)nc_mmio_read(0x90000000u);
+     }"""),
+    ("hal/overlay/nc_time.h", "NC_WATCHDOG_MS 30000u", "NC_WATCHDOG_MS 2000u"),
+    ("hal/overlay/nc_accelerator.c", "RUN_SECONDS * NC_READ(SYSTEM, CLOCK_HZ)", "20000u"),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +203,45 @@ def test_a_power_cut_in_the_middle_of_flashing(
         device.activate(new)
         assert_same_bits(device, read_image(other))
         assert_no_fault(board)
+
+
+@pytest.fixture
+def sick(built: BuiltBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuiltBoard:
+    """The board with the firmware of SICK."""
+    folder = tmp_path / "firmware"
+    shutil.copytree(firmware.source_folder(), folder)
+    for name, old, new in SICK:
+        text = (folder / name).read_text("utf-8")
+        assert text.count(old) == 1
+        (folder / name).write_text(text.replace(old, new), "utf-8")
+    monkeypatch.setattr(firmware, "source_folder", lambda: folder)
+    changed = build_board()
+    assert changed.program == built.program
+    assert changed.firmware != built.firmware
+    return changed
+
+
+def test_it_restarts_by_itself_and_says_why(sick: BuiltBoard, options: Options) -> None:
+    with start(sick, options) as board, connect(board) as device:
+        slot = device.info().loaded_slot
+        assert slot is not None
+        for n_resets, why in enumerate(("trap 2 at", "a bus error", "the watchdog"), 1):
+            device.reset()
+            assert why in "\n".join(device.log())
+            assert board.command("status")["resets"] == n_resets
+            assert device.info().loaded_slot == slot
+        assert_no_fault(board)
+
+
+def test_a_run_that_takes_too_long_ends(sick: BuiltBoard, options: Options, kws: bytes) -> None:
+    with start(sick, options) as board, connect(board) as device:
+        content = read_image(kws)
+        inputs = random_samples(content, 1, 0)
+        with pytest.raises(NorcimError) as ended:
+            run_on_device(device, content, inputs)
+        assert (ended.value.id, ended.value.exit_code) == ("NC-E0626", 5)
+        assert device.info().loaded_slot is not None
+        assert device.counters()[0].macs > 0
 
 
 def test_an_image_for_another_chip_is_refused(board: VirtualBoard, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 #include <sstream>
 #include <vector>
 
-#include "Vsoc.h"
+#include "clock_edges.h"
 #include "verilated.h"
 
 namespace board {
@@ -52,6 +52,7 @@ void VirtualBoard::power_on() {
   const char *words[] = {"board", memory.c_str()};
   Verilated::commandArgs(settings_.firmware.empty() ? 1 : 2, words);
   soc_ = std::make_unique<Vsoc>();
+  soc_->eval();
   flash_pins_ = ~0u;
   reset_cycles_ = kResetCycles;
   last_activity_ = cycle_;
@@ -91,11 +92,10 @@ void VirtualBoard::tick(unsigned n_cycles) {
     soc.rst = reset_cycles_ > kResetTail;
     soc.uart_rx = line_.drive(cycle_);
     soc.flash_dq_i = flash_inputs_;
-    soc.clk = soc.npu_clk = 0;
-    soc.eval();
+    lower_clocks(soc);
     soc.clk = 1;
     soc.npu_clk = npu_active | (reset_cycles_ != 0);
-    soc.eval();
+    evaluate(soc);
     cycle_++;
     if (reset_cycles_) reset_cycles_--;
     npu_cycles_ += npu_active;
