@@ -51,6 +51,7 @@ class QuantConv:
     tiles     on the arrays; empty if the layer runs on the vector path
     stage     REQUANTISE uses bias, multiplier and shift, int64 (c_out,); SHIFT has none
     vector_weights  (kh, kw, c) on the vector path
+    centre    with PN, the code that drives neither half of the rows
     """
 
     encoding: Encoding
@@ -60,6 +61,7 @@ class QuantConv:
     multiplier: Ints
     shift: Ints
     vector_weights: Cells | None = None
+    centre: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class QuantGraph:
     notes     what the quantiser did that a user should know, one line each
     quarters  for tensors whose channels were scaled by 2^(quarters / 4): the quarters, by channel
     errors    by tensor
+    spent_cells  of the spare ones that the layout had
     """
 
     graph: Graph
@@ -106,3 +109,4 @@ class QuantGraph:
     notes: tuple[str, ...]
     quarters: Mapping[str, tuple[int, ...]]
     errors: Mapping[str, LayerError]
+    spent_cells: int = 0

@@ -21,7 +21,6 @@ from norcim.spec.program import (
     TABLE_BYTES,
     Column,
     Descriptor,
-    Encoding,
     Function,
     Opcode,
     Port,
@@ -195,16 +194,16 @@ def _conv(s: _Sections, op: QuantOp) -> None:
         d = replace(d, weight_base=len(s.vector_weights))
         s.vector_weights += conv.vector_weights.tobytes()
     else:
-        d = _mvm(s, d, conv, q_in)
+        d = _mvm(s, d, conv)
     _append(s, op, d)
 
 
-def _mvm(s: _Sections, d: Descriptor, conv: QuantConv, q_in: QParams) -> Descriptor:
+def _mvm(s: _Sections, d: Descriptor, conv: QuantConv) -> Descriptor:
     converter = s.chip.converter
     d = replace(
         d, stage=conv.stage, encoding=conv.encoding, rule=converter.rule,
         converter_bits=converter.bits, tile_base=len(s.tiles), n_tiles=len(conv.tiles),
-        in_zp=q_in.zero_point if conv.encoding == Encoding.PN else 0,
+        in_zp=conv.centre,
     )  # fmt: skip
     starts = [tile.shape.out_c_first for tile in conv.tiles]
     for index, tile in enumerate(conv.tiles):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Graph, Op
 from norcim.mapper.arrange import check_room
 from norcim.mapper.memory import plan_memory
 from norcim.mapper.placement import Block, check_weight_memory
-from norcim.mapper.tiling import on_vector_path, tile_conv
+from norcim.mapper.tiling import most_copies, on_vector_path, tile_conv
 
 _NEEDED_VECTOR_OP = {
     "add": "add",
@@ -96,10 +99,17 @@ def choose_group_limit(graph: Graph, chip: Chip) -> int:
     raise AssertionError("the last limit either fits or raises")
 
 
-def graph_blocks(graph: Graph, chip: Chip, group_limit: int) -> list[Block]:
-    """The blocks that a graph needs at least (no bias rows, one wordline an input)."""
+def graph_blocks(
+    graph: Graph, chip: Chip, group_limit: int, copies: Mapping[str, int] = MappingProxyType({})
+) -> list[Block]:
+    """The blocks that a graph needs at least, without bias rows.
+
+    copies  by output tensor, wordlines that an input drives; 1 where it is not named
+    """
     convs = [op for op in graph.ops if op.kind == "conv"]
-    return [block for op in convs for block in _blocks(op, chip, group_limit)]
+    return [
+        block for op in convs for block in _blocks(op, chip, group_limit, copies.get(op.output, 1))
+    ]
 
 
 def vector_weight_bytes(graph: Graph, chip: Chip) -> int:
@@ -108,8 +118,9 @@ def vector_weight_bytes(graph: Graph, chip: Chip) -> int:
     return sum(op.weight.size for op in convs if op.weight is not None)
 
 
-def _blocks(op: Op, chip: Chip, group_limit: int) -> list[Block]:
+def _blocks(op: Op, chip: Chip, group_limit: int, copies: int = 1) -> list[Block]:
     if on_vector_path(op, chip):
         return []
-    tiles = tile_conv(op, chip, group_limit=group_limit)
-    return [Block(op.node, tile.n_rows, tile.n_cols, 0) for tile in tiles]
+    lines = min(copies, most_copies(op, chip))
+    tiles = tile_conv(op, chip, lines_per_input=lines, group_limit=group_limit)
+    return [Block(op.node, lines * tile.n_rows, tile.n_cols, 0) for tile in tiles]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rectpack import (
     MaxRectsBaf,
@@ -60,6 +60,13 @@ def place_blocks(blocks: Sequence[Block], chip: Chip) -> tuple[Position, ...]:
     raise _bias_error(blocks, chip) if short_of_bias else _fit_error(blocks, chip, chip.n_cells)
 
 
+def can_place(blocks: Sequence[Block], chip: Chip) -> bool:
+    """Whether blocks fit, their bias rows left out."""
+    if sum(block.n_lines * block.n_cols for block in blocks) > chip.n_cells:
+        return False
+    return any(_pack(blocks, chip, packer) is not None for packer in _PACKERS)
+
+
 def check_weight_memory(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> None:
     """Whether cells, bias rows and vector weights fit the memory that they share.
 
@@ -71,6 +78,19 @@ def check_weight_memory(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip
         raise _fit_error(blocks, chip, free)
     if n_cells + sum(block.n_bias_rows * block.n_cols for block in blocks) > free:
         raise _bias_error(blocks, chip)
+
+
+def most_bias_rows(blocks: Sequence[Block], chip: Chip) -> int:
+    """Most bias rows that one block may have so that all find theirs, 0 if none.
+
+    A block that wants fewer keeps what it wants.
+    """
+    placings = list(filter(None, (_pack(blocks, chip, packer) for packer in _PACKERS)))
+    for most in range(chip.arrays.n_bias_rows, 0, -1):
+        held = [replace(b, n_bias_rows=min(b.n_bias_rows, most)) for b in blocks]
+        if any(_add_bias_rows(held, placed, chip) is not None for placed in placings):
+            return most
+    return 0
 
 
 def free_bias_rows(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> int:

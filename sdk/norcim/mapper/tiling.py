@@ -41,12 +41,13 @@ def on_vector_path(op: Op, chip: Chip) -> bool:
 
 
 def tile_conv(
-    op: Op, chip: Chip, *, lines_per_input: int = 1, group_limit: int = 0
+    op: Op, chip: Chip, *, lines_per_input: int = 1, group_limit: int = 0, row_tiles: int = 1
 ) -> tuple[TileShape, ...]:
     """The tiles of a convolution, in the order in which they run.
 
     lines_per_input  wordlines that one input drives: PN and copies take more than one
     group_limit      most groups in one block-diagonal tile (0: as many as fit)
+    row_tiles        fewest row tiles of a dense layer (one a row at most)
     Row tiles of one column group follow each other and are as equal as possible. Where lanes
     compute an MVM (a chip without converters), columns are cut so that all lanes have work.
     Raises NC-E0301 if one group of a grouped layer has more rows than a region.
@@ -58,7 +59,9 @@ def tile_conv(
     max_cols = max_tile_columns(chip)
     taps = kernel_h * kernel_w
     if groups == 1:
-        return _dense_tiles(taps * c_group, c_group, max_rows, _column_cuts(c_out, chip))
+        n_rows = taps * c_group
+        most = min(max_rows, -(-n_rows // row_tiles))
+        return _dense_tiles(n_rows, c_group, most, _column_cuts(c_out, chip))
     rows, cols = taps * c_group, c_out // groups
     if rows > max_rows or cols > max_cols:
         tiles: list[TileShape] = []

@@ -28,9 +28,11 @@ class ConvTask:
     codes        what the calibration set drives onto the wordlines, (n, h, w, c_in)
     copies       wordlines that carry the same input; their cells add up to one weight
     bias_rows    most bias rows that a tile may use
+    zero         the wordline value that stands for real 0
     bias         real (c_out,)
     clamp        real bounds of the activation
     correct_bias whether the mean error on the calibration set is taken out of the bias
+    stack        tiles that convert the same sums, each a stretch of their range
     """
 
     op: Op
@@ -43,9 +45,21 @@ class ConvTask:
     copies: int
     tiles: tuple[TileShape, ...]
     bias_rows: int
+    zero: int
     bias: Real
     clamp: tuple[float, float]
     correct_bias: bool
+    stack: int = 1
+
+    @property
+    def centre(self) -> int:
+        """The code that PN splits around; 0 with other encodings."""
+        return self.q_in.zero_point - self.zero if self.encoding == Encoding.PN else 0
+
+    @property
+    def lines(self) -> int:
+        """Wordlines that one input drives."""
+        return self.copies * (2 if self.encoding == Encoding.PN else 1)
 
     @property
     def groups(self) -> int:
@@ -58,17 +72,13 @@ def line_offset(encoding: Encoding) -> int:
     return 128 if encoding == Encoding.OFFSET else 0
 
 
-def line_zero(q: QParams, encoding: Encoding) -> int:
-    """The wordline value that stands for real 0 (PN: the split is around the zero point)."""
-    return 0 if encoding == Encoding.PN else q.zero_point + line_offset(encoding)
+def wordline_codes(codes: npt.ArrayLike, encoding: Encoding, centre: int) -> Codes:
+    """Codes as they drive wordlines; for PN the signed difference that the split halves carry.
 
-
-def wordline_codes(codes: npt.ArrayLike, q: QParams, encoding: Encoding) -> Codes:
-    """Codes as they drive wordlines; for PN the signed difference that the split halves carry."""
-    values = np.asarray(codes, np.float32)
-    if encoding == Encoding.PN:
-        return values - np.float32(q.zero_point)
-    return values + np.float32(line_offset(encoding))
+    centre  the code that PN splits around
+    """
+    offset = -centre if encoding == Encoding.PN else line_offset(encoding)
+    return np.asarray(codes, np.float32) + np.float32(offset)
 
 
 def tile_sums(taps: Taps, weight: Weights, groups: int, shape: TileShape) -> Ints:
@@ -167,7 +177,7 @@ def forward(
             else column_total(taps, weight, conv, task),
             conv, q_out, clamp,
         )
-        for taps in batches(task.codes, task.op, line_zero(task.q_in, conv.encoding))
+        for taps in batches(task.codes, task.op, task.zero)
     ]  # fmt: skip
     return np.concatenate(parts)
 

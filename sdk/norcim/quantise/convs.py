@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +12,13 @@ import numpy.typing as npt
 from norcim.chips.model import Chip
 from norcim.ir.graph import Op, QParams
 from norcim.ir.lowered import QuantOp, TileShape
-from norcim.quantise.conv_plan import ConvTask, Weights, forward, line_zero, wordline_codes
-from norcim.quantise.requantise_search import fit_columns, search_requantise
+from norcim.quantise.conv_plan import ConvTask, Weights, forward, line_offset, wordline_codes
+from norcim.quantise.requantise_search import (
+    converted_error,
+    exact_error,
+    fit_columns,
+    search_requantise,
+)
 from norcim.quantise.rows import sample_positions
 from norcim.quantise.scales import activation_qparams, clamp_codes, weight_codes
 from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
@@ -21,27 +28,40 @@ from norcim.spec.program import Encoding, Rule, Stage
 Floats64 = npt.NDArray[np.float64]
 
 _POSITIONS = 8192
+_WORTH = 0.8  # of the error: what a dearer reading has to gain
+_NEAR_EXACT = 1.6  # times the error of exact sums: nothing to gain beyond
 _BIAS_LIMIT = 1 << 24  # of a digital bias, in steps of a column's sum: 32 bits with its fractions
 
 
-def _encoding(q_in: QParams, chip: Chip) -> Encoding:
+@dataclass(frozen=True)
+class _Drive:
+    """How wordlines are driven: encoding, and the code that PN splits around."""
+
+    encoding: Encoding
+    centre: int = 0
+
+    def zero(self, q: QParams) -> int:
+        """The wordline value that stands for real 0."""
+        if self.encoding == Encoding.PN:
+            return q.zero_point - self.centre
+        return q.zero_point + line_offset(self.encoding)
+
+
+def _plain(q_in: QParams, chip: Chip) -> _Drive:
     """Unsigned codes drive the lines as they are; signed ones too where the drivers take them."""
-    if chip.arrays.signed_rows or not q_in.signed:
-        return Encoding.DIRECT
-    return Encoding.OFFSET
+    direct = chip.arrays.signed_rows or not q_in.signed
+    return _Drive(Encoding.DIRECT if direct else Encoding.OFFSET)
 
 
-def _needs_pn(
-    op: Op, q_in: QParams, encoding: Encoding, chip: Chip, bias_rows: int, copies: int
-) -> bool:
+def _needs_pn(op: Op, zero: int, chip: Chip, bias_rows: int, copies: int) -> bool:
     """Whether the zero-point correction of a layer is out of the bias rows' reach.
 
+    zero    the wordline value that stands for real 0
     copies  wordlines that carry the same input: the correction grows with their number
     Only where nothing digital can correct after the converter: the `shift` stage. Half of the
     reach is kept for the bias and the output zero point.
     """
     assert op.weight is not None
-    zero = line_zero(q_in, encoding)
     if chip.stage != Stage.SHIFT or zero == 0:
         return False
     if op.weight_codes is not None:
@@ -59,21 +79,21 @@ def quantise_conv(state: State, op: Op) -> QuantOp:
     return _conv_requantise(state, op)
 
 
-def _task(state: State, op: Op, encoding: Encoding, copies: int) -> ConvTask:
+def _task(state: State, op: Op, drive: _Drive, copies: int) -> ConvTask:
     """Everything that a search needs."""
     assert op.weight is not None
     q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
-    lines = wordline_codes(state.codes[op.inputs[0]], q_in, encoding)
+    lines = wordline_codes(state.codes[op.inputs[0]], drive.encoding, drive.centre)
     tiles: tuple[TileShape, ...] = ()
     if not layout.on_vector_path(op):
-        tiles = layout.tile(op, copies * (2 if encoding == Encoding.PN else 1))
-    zero, expected = line_zero(q_in, encoding), state.expected[op.output]
+        tiles = layout.tile(op, copies * (2 if drive.encoding == Encoding.PN else 1), 1)
+    zero, expected = drive.zero(q_in), state.expected[op.output]
     bias = np.zeros(op.weight.shape[-1]) if op.bias is None else op.bias.astype(np.float64)
     lossy = bool(tiles) and chip.converter.rule != Rule.LOSSLESS
     return ConvTask(
         op, chip, q_in, state.graph.tensors[op.output].qparams, lines,
-        sample_positions(lines, op, zero, expected, _POSITIONS), encoding, copies, tiles,
-        layout.bias_rows, bias, op.attrs["clamp"] or (-math.inf, math.inf),
+        sample_positions(lines, op, zero, expected, _POSITIONS), drive.encoding, copies, tiles,
+        layout.bias_rows, zero, bias, op.attrs["clamp"] or (-math.inf, math.inf),
         correct_bias=op.weight_codes is None or lossy,
     )  # fmt: skip
 
@@ -81,19 +101,74 @@ def _task(state: State, op: Op, encoding: Encoding, copies: int) -> ConvTask:
 def _conv_requantise(state: State, op: Op) -> QuantOp:
     on_vector = state.layout.on_vector_path(op)
     q_in = state.q[op.inputs[0]]
-    task = _task(state, op, Encoding.DIRECT if on_vector else _encoding(q_in, state.chip), 1)
+    drive = _Drive(Encoding.DIRECT) if on_vector else _plain(q_in, state.chip)
+    task = _task(state, op, drive, 1)
     q_out = task.q_out or activation_qparams(state.expected[op.output], task.clamp, False)
-    if op.weight_codes is not None:
-        weight, scale = op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
-    else:
-        assert op.weight is not None
-        least = _least_scale(task.bias, q_in.scale, q_out.scale)
-        weight, scale = weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), least)
     clamp = clamp_codes(task.clamp, q_out)
-    if op.weight_codes is None and task.tiles and task.chip.converter.rule != Rule.LOSSLESS:
-        weight, scale = fit_columns(task, scale, q_out, clamp)
+    if task.tiles and state.chip.converter.rule != Rule.LOSSLESS:
+        task, weight, scale = _best_reading(state, task, q_out, clamp)
+    else:
+        weight, scale = _exact_weights(task, q_out)
     conv = search_requantise(task, weight, scale, q_out, clamp)
     return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
+
+
+def _exact_weights(task: ConvTask, q_out: QParams) -> tuple[Weights, Floats64]:
+    """The model's own codes, or those with the least error of each weight."""
+    op = task.op
+    if op.weight_codes is not None:
+        return op.weight_codes.codes.astype(np.int16), op.weight_codes.scale
+    assert op.weight is not None
+    least = _least_scale(task.bias, task.q_in.scale, q_out.scale)
+    return weight_codes(op.weight, min(127, task.chip.arrays.cell_hi), least)
+
+
+def _best_reading(
+    state: State, task: ConvTask, q_out: QParams, clamp: tuple[int, int]
+) -> tuple[ConvTask, Weights, Floats64]:
+    """The cheapest way of reading a layer's sums that is good enough, or the best there is.
+
+    Row tiles and stacks come in the order of their price; a model's own weights are tried first,
+    and fitted to the converter where they do not do.
+    """
+    exact, exact_scale = _exact_weights(task, q_out)
+    power = float((task.sampled.expected**2).mean())
+    least = exact_error(task, exact, exact_scale, q_out, clamp)
+    enough = max(power / 10 ** (state.layout.layer_db / 10), _NEAR_EXACT * least)
+    best: tuple[float, tuple[ConvTask, Weights, Floats64], int] | None = None
+    for trial in _readings(state, task):
+        extra = (trial.lines * trial.stack - 1) * sum(s.n_rows * s.n_cols for s in trial.tiles)
+        ways = [fit_columns(trial, exact_scale, q_out, clamp)]
+        if task.op.weight_codes is not None:
+            ways.insert(0, (exact, exact_scale))
+        for weight, scale in ways:
+            error = converted_error(trial, weight, scale, q_out, clamp)
+            if best is None or error < _WORTH * best[0]:
+                best = error, (trial, weight, scale), extra
+        if best is not None and best[0] <= enough:
+            break
+    assert best is not None, "one row tile without a stack is always tried"
+    state.spent_cells += best[2]
+    return best[1]
+
+
+def _readings(state: State, task: ConvTask) -> Iterator[ConvTask]:
+    """The layer as it is, then with what may help, as far as there are cells for it."""
+    yield task
+    op, layout = task.op, state.layout
+    codes = state.codes[op.inputs[0]]
+    split = _task(state, op, _Drive(Encoding.PN, round(float(codes.mean()))), 1)
+    spare = layout.spare_cells - state.spent_cells
+    n_cells = sum(shape.n_rows * shape.n_cols for shape in task.tiles)
+    for row_tiles, stack, base in (
+        (2, 1, task), (4, 1, task), (1, 2, task), (1, 1, split), (1, 2, split), (1, 4, task),
+        (1, 4, split),
+    ):  # fmt: skip
+        if (stack * base.lines - 1) * n_cells > spare:
+            continue
+        shapes = layout.tile(op, base.lines, row_tiles)
+        if row_tiles == 1 or len(shapes) > len(base.tiles):
+            yield replace(base, tiles=shapes, stack=stack)
 
 
 def _least_scale(bias: Floats64, in_scale: float, out_scale: float) -> Floats64:
@@ -107,10 +182,10 @@ def _least_scale(bias: Floats64, in_scale: float, out_scale: float) -> Floats64:
 
 def _conv_shift(state: State, op: Op) -> QuantOp:
     q_in, chip, layout = state.q[op.inputs[0]], state.chip, state.layout
-    encoding = _encoding(q_in, chip)
-    if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, 1):
-        encoding = Encoding.PN
-    task = _task(state, op, encoding, 1)
+    plain, split = _plain(q_in, chip), _Drive(Encoding.PN, q_in.zero_point)
+    zero = plain.zero(q_in)
+    drive = split if _needs_pn(op, zero, chip, layout.bias_rows, 1) else plain
+    task = _task(state, op, drive, 1)
     result = None
     if op.weight_codes is not None and task.q_out is not None:
         scale = op.weight_codes.scale
@@ -123,12 +198,12 @@ def _conv_shift(state: State, op: Op) -> QuantOp:
         copies = choose_copies(
             op, q_in.scale, state.expected[op.output], chip.converter.gain_lo, most
         )
-        if _needs_pn(op, q_in, encoding, chip, layout.bias_rows, copies):
-            encoding = Encoding.PN
-        if encoding == Encoding.PN:
+        if _needs_pn(op, zero, chip, layout.bias_rows, copies):
+            drive = split
+        if drive == split:
             copies = min(copies, max(1, most // 2))
-        if (encoding, copies) != (task.encoding, task.copies):
-            task = _task(state, op, encoding, copies)
+        if (drive.encoding, copies) != (task.encoding, task.copies):
+            task = _task(state, op, drive, copies)
         other = state.tied.get(op.output, "")
         result = search_shift(task, state.q[other].scale if other in state.q else None)
     q = result.q_out

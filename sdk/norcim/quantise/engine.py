@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -27,30 +27,35 @@ from norcim.quantise.scales import (
     quantise,
     sample,
 )
+from norcim.quantise.shift_search import choose_copies
 from norcim.quantise.state import Codes, Layout, State
 from norcim.spec.program import Rule, Stage
 
 Progress = Callable[[str, int, int], None]
 
 _LARGEST = 1e30  # real value: leaves float32 room for equalisation
+_COPIES_MARGIN = 1.25
 _OCTAVE_TOLERANCE = 0.002  # two scales this far from a power of two apart count as one
 
 
-def quantise_graph(
-    graph: Graph,
-    chip: Chip,
-    layout: Layout,
-    calibration: Mapping[str, Floats],
-    *,
-    integer_inputs: bool = False,
-    progress: Progress = lambda step, done, total: None,
-) -> QuantGraph:
-    """Quantise every tensor and weight.
+@dataclass(frozen=True)
+class Prepared:
+    """A graph ready to be quantised for a chip.
 
-    layout       how convolutions go onto the chip
+    expected  its real values on the calibration set, by tensor, (n, h, w, c)
+    quarters  by tensor whose channels were scaled, see `QuantGraph`
+    """
+
+    graph: Graph
+    expected: Mapping[str, Floats]
+    quarters: Mapping[str, tuple[int, ...]]
+
+
+def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prepared:
+    """Run the calibration set through a graph, and level its channels.
+
     calibration  per graph input tensor, float32 (n, h, w, c); n may be 1 if nothing is to be chosen
-    integer_inputs  the calibration inputs are codes 0..255: they become the input codes
-    Returns the graph with parameters on every tensor.
+    Raises NC-E0403 if the calibration set drives a layer out of range.
     """
     with np.errstate(all="ignore"):  # what overflows is told just below
         expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
@@ -59,6 +64,42 @@ def quantise_graph(
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
+    return Prepared(graph, expected, quarters)
+
+
+def wanted_copies(prepared: Prepared, chip: Chip) -> dict[str, int]:
+    """Most wordlines that an input of each convolution should drive, by output tensor.
+
+    A little more than the real ranges ask for: the layers before may choose others.
+    """
+    if chip.stage != Stage.SHIFT:
+        return {}
+    found = {}
+    for op in prepared.graph.ops:
+        if op.kind == "conv":
+            values = prepared.expected[op.inputs[0]]
+            q = activation_qparams(values, (-math.inf, math.inf), False)
+            expected = prepared.expected[op.output]
+            scale = _COPIES_MARGIN * q.scale
+            found[op.output] = choose_copies(op, scale, expected, chip.converter.gain_lo, 255)
+    return found
+
+
+def quantise_graph(
+    prepared: Prepared,
+    chip: Chip,
+    layout: Layout,
+    *,
+    integer_inputs: bool = False,
+    progress: Progress = lambda step, done, total: None,
+) -> QuantGraph:
+    """Quantise every tensor and weight.
+
+    layout       how convolutions go onto the chip
+    integer_inputs  the calibration inputs are codes 0..255: they become the input codes
+    Returns the graph with parameters on every tensor.
+    """
+    graph, expected = prepared.graph, prepared.expected
     tied = _tied_operands(graph) if chip.stage == Stage.SHIFT else {}
     state = State(chip, graph, layout, expected, {}, {}, tied)
     for port in graph.inputs:
@@ -85,7 +126,10 @@ def quantise_graph(
     _own_codes(state)
     tensors = {n: replace(t, qparams=state.q[n]) for n, t in state.graph.tensors.items()}
     quantised = replace(state.graph, tensors=tensors, ops=tuple(done.op for done in state.done))
-    return QuantGraph(quantised, tuple(state.done), tuple(state.notes), quarters, state.errors)
+    return QuantGraph(
+        quantised, tuple(state.done), tuple(state.notes), prepared.quarters, state.errors,
+        state.spent_cells,
+    )  # fmt: skip
 
 
 def _prepared(state: State, op: Op) -> Op:

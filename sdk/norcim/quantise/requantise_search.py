@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from norcim import arith
 from norcim.arith.float32 import friendly_multipliers
@@ -17,7 +18,7 @@ from norcim.quantise.conv_plan import (
     Real,
     Weights,
     column_total,
-    line_zero,
+    finish,
     make_tile,
     spread_bias,
     tile_sums,
@@ -33,7 +34,21 @@ By less where 32 bits would not hold the bias.
 """
 _BIAS_LIMIT = 1 << 30
 _FIT_POSITIONS = 2048
+_LEAST_DIVISOR = 0.5  # of a column that says something about the gain
 _FITS = (0.0, 0.6, 0.75, 0.9, 1.05, 1.3)  # of the scale at which a column's range just fits
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a tile's sums are converted.
+
+    bias    bias rows of every tile of the stack
+    pushed  what they add to the sum that the codes stand for, (n_cols,)
+    """
+
+    gain: int
+    bias: tuple[Cells, ...]
+    pushed: Real
 
 
 def search_requantise(
@@ -45,19 +60,21 @@ def search_requantise(
     weight_scale  (c_out,)
     clamp         output codes
     """
-    unit = task.q_in.scale * weight_scale  # real value of one LSB of a column sum
-    weight_sum = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
-    offset = task.bias / unit - line_zero(task.q_in, task.encoding) * weight_sum
+    unit, offset = _unit_and_offset(task, weight, weight_scale)
     window = _output_window(task, unit, offset, q_out, clamp)
     chosen = [_search_tile(task, weight, shape, unit, window) for shape in task.tiles]
-    finest = min((gain for gain, _ in chosen), default=0)
+    finest = min((reading.gain for reading in chosen), default=0)
+    pushed = np.zeros(weight.shape[-1])
+    for reading, shape in zip(chosen, task.tiles, strict=True):
+        pushed[shape.out_c_first : shape.out_c_first + shape.n_cols] += reading.pushed
     lossy = bool(task.tiles) and task.chip.converter.rule != Rule.LOSSLESS
-    fraction = _fraction_bits(offset, chosen, task.tiles, finest) if lossy else 0
+    fraction = _fraction_bits(offset - pushed, finest) if lossy else 0
     tiles = tuple(
-        make_tile(shape, weight, task, gain, gain - finest + fraction, bias)
-        for shape, (gain, bias) in zip(task.tiles, chosen, strict=True)
+        make_tile(shape, weight, task, reading.gain, reading.gain - finest + fraction, bias)
+        for shape, reading in zip(task.tiles, chosen, strict=True)
+        for bias in reading.bias
     )
-    return _columns(task, weight, tiles, unit, offset, finest - fraction, q_out, clamp)
+    return _columns(task, weight, tiles, unit, offset - pushed, finest - fraction, q_out, clamp)
 
 
 def fit_columns(
@@ -72,17 +89,15 @@ def fit_columns(
     assert task.op.weight is not None
     limit = min(127, task.chip.arrays.cell_hi)
     small = _thinned(task)
-    expected = small.sampled.expected
-    spread = np.maximum(expected.max(axis=0) - expected.min(axis=0), q_out.scale)
-    full = 1 << task.chip.converter.bits
-    at_finest = spread / (full * task.q_in.scale * scale)  # divisor that a column would like
-    usual = int(np.clip(round(math.log2(float(np.median(at_finest)))), 0, 30))
+    wanted = _wanted_divisors(small, codes_of(task.op.weight, scale, limit), scale, q_out, clamp)
+    alive = wanted[wanted >= _LEAST_DIVISOR]
+    usual = round(math.log2(float(np.median(alive)))) if len(alive) else 0
     best: tuple[float, Real] = (math.inf, scale)
     for gain in range(usual - 1, usual + 3):
         gain = int(np.clip(gain, task.chip.converter.gain_lo, task.chip.converter.gain_hi))
         chosen, least = scale.copy(), np.full(len(scale), math.inf)
         for factor in _FITS:
-            trial = np.maximum(scale, spread / (full * task.q_in.scale * 2.0**gain) * factor)
+            trial = np.maximum(scale, scale * wanted / 2.0**gain * factor)
             error = _column_errors(
                 small, codes_of(task.op.weight, trial, limit), trial, gain, q_out, clamp
             )
@@ -93,40 +108,79 @@ def fit_columns(
     return codes_of(task.op.weight, best[1], limit), best[1]
 
 
+def _wanted_divisors(
+    task: ConvTask, weight: Weights, scale: Real, q_out: QParams, clamp: tuple[int, int]
+) -> Real:
+    """Divisor at which what matters of every column's sums just fills the codes, (c_out,)."""
+    window = _output_window(task, *_unit_and_offset(task, weight, scale), q_out, clamp)
+    wanted = np.zeros(weight.shape[-1])
+    for shape in task.tiles:
+        span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+        acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+        seen = np.clip(acc, *_tile_window(task, shape, window))
+        width = (seen.max(axis=0) - seen.min(axis=0)) / (task.stack << task.chip.converter.bits)
+        wanted[span] = np.maximum(wanted[span], width)
+    return wanted
+
+
+def _unit_and_offset(task: ConvTask, weight: Weights, scale: Real) -> tuple[Real, Real]:
+    """Real value of one LSB of a column's sum, and what is added to the sum, (c_out,) each."""
+    unit = task.q_in.scale * scale
+    weight_sum = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
+    return unit, task.bias / unit - task.zero * weight_sum
+
+
+def exact_error(
+    task: ConvTask, weight: Weights, weight_scale: Real, q_out: QParams, clamp: tuple[int, int]
+) -> float:
+    """Mean square error of the real outputs, on some positions, if the sums were read exactly."""
+    small = _thinned(task)
+    unit, offset = _unit_and_offset(task, weight, weight_scale)
+    sums = np.zeros_like(small.sampled.expected)
+    for shape in task.tiles:
+        span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
+        sums[:, span] += tile_sums(small.sampled.taps, weight, task.groups, shape)
+    real = (sums + offset) * unit
+    codes = np.clip(np.rint(real / q_out.scale) + q_out.zero_point, *clamp)
+    return _mean_square(codes, q_out, small)
+
+
+def converted_error(
+    task: ConvTask, weight: Weights, weight_scale: Real, q_out: QParams, clamp: tuple[int, int]
+) -> float:
+    """As `exact_error`, with the sums as the converter reads them at the best gains."""
+    small = _thinned(task)
+    conv = search_requantise(small, weight, weight_scale, q_out, clamp)
+    total = column_total(small.sampled.taps, weight, conv, small)
+    return _mean_square(finish(total, conv, q_out, clamp), q_out, small)
+
+
+def _mean_square(codes: npt.ArrayLike, q_out: QParams, task: ConvTask) -> float:
+    return float(((dequantise(codes, q_out) - task.sampled.expected) ** 2).mean())
+
+
 def _thinned(task: ConvTask) -> ConvTask:
-    step = max(1, len(task.sampled.taps) // _FIT_POSITIONS)
-    taps, expected = task.sampled.taps[::step], task.sampled.expected[::step]
-    return replace(task, sampled=replace(task.sampled, taps=taps, expected=expected))
+    return replace(task, sampled=task.sampled.thinned(_FIT_POSITIONS))
 
 
 def _column_errors(
     task: ConvTask, weight: Weights, scale: Real, gain: int, q_out: QParams, clamp: tuple[int, int]
 ) -> Real:
     """Mean square error of every column's real output with one gain for all tiles."""
-    unit = task.q_in.scale * scale
-    weight_sum = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
-    offset = task.bias / unit - line_zero(task.q_in, task.encoding) * weight_sum
+    unit, offset = _unit_and_offset(task, weight, scale)
     window = _output_window(task, unit, offset, q_out, clamp)
-    converter = task.chip.converter
     seen = np.zeros((len(task.sampled.taps), len(scale)))
     for shape in task.tiles:
         span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
         acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
-        pushed = BIAS_DRIVE * _tile_bias(task, acc, shape, window).astype(np.int64).sum(axis=0)
-        code = arith.convert(acc + pushed, converter.rule, gain, converter.bits)
-        seen[:, span] += (code << gain) - pushed
+        totals = _bias_totals(task, _middle(task, acc, shape, window), gain)
+        seen[:, span] += _read(task, acc, totals, gain)
     real = np.clip(seen, *window) * unit + offset * unit
     return np.asarray(((real - task.sampled.expected) ** 2).mean(axis=0))
 
 
-def _fraction_bits(
-    offset: Real, chosen: list[tuple[int, Cells]], shapes: tuple[TileShape, ...], finest: int
-) -> int:
+def _fraction_bits(bias: Real, finest: int) -> int:
     """As many bits of fraction as leave every column's bias within the limit."""
-    bias = offset.copy()
-    for (_, rows), shape in zip(chosen, shapes, strict=True):
-        span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
-        bias[span] -= BIAS_DRIVE * rows.astype(np.float64).sum(axis=0)
     room = math.log2(_BIAS_LIMIT / max(1.0, float(np.abs(bias).max()) / 2.0**finest))
     return int(np.clip(math.floor(room), 0, FRACTION_BITS))
 
@@ -142,25 +196,26 @@ def _output_window(
 
 def _search_tile(
     task: ConvTask, weight: Weights, shape: TileShape, unit: Real, window: tuple[Real, Real]
-) -> tuple[int, Cells]:
+) -> _Reading:
     """The gain and bias rows of one tile with the least squared error after the output clamp."""
     chip = task.chip
     span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
     if chip.converter.rule == Rule.LOSSLESS:
-        return 0, np.zeros((0, shape.n_cols), np.int8)
+        return _Reading(0, (np.zeros((0, shape.n_cols), np.int8),), np.zeros(shape.n_cols))
     acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
     low, high = _tile_window(task, shape, window)
-    bias = _tile_bias(task, acc, shape, window)
-    shifted = acc + BIAS_DRIVE * bias.astype(np.int64).sum(axis=0)
+    middle = _middle(task, acc, shape, window)
     target = np.clip(acc, low, high)
     best_gain, best_error = chip.converter.gain_hi, math.inf
     for gain in range(chip.converter.gain_lo, chip.converter.gain_hi + 1):
-        code = arith.convert(shifted, chip.converter.rule, gain, chip.converter.bits)
-        seen = (code << gain) - (shifted - acc)
+        seen = _read(task, acc, _bias_totals(task, middle, gain), gain)
         error = float((((np.clip(seen, low, high) - target) * unit[span]) ** 2).mean())
         if error < best_error:
             best_gain, best_error = gain, error
-    return best_gain, bias
+    totals = _bias_totals(task, middle, best_gain)
+    arrays, rows = chip.arrays, task.bias_rows
+    bias = tuple(spread_bias(total, rows, arrays.cell_lo, arrays.cell_hi) for total in totals)
+    return _Reading(best_gain, bias, _pushed(totals, best_gain))
 
 
 def _tile_window(task: ConvTask, shape: TileShape, window: tuple[Real, Real]) -> tuple[Real, Real]:
@@ -171,12 +226,12 @@ def _tile_window(task: ConvTask, shape: TileShape, window: tuple[Real, Real]) ->
     return np.full(shape.n_cols, -np.inf), np.full(shape.n_cols, np.inf)
 
 
-def _tile_bias(task: ConvTask, acc: Ints, shape: TileShape, window: tuple[Real, Real]) -> Cells:
-    """Bias rows that centre what matters of a tile's sums."""
+def _middle(task: ConvTask, acc: Ints, shape: TileShape, window: tuple[Real, Real]) -> Real:
+    """Middle of what matters of every column's sums."""
     low, high = _tile_window(task, shape, window)
     lo = np.clip(acc.min(axis=0).astype(np.float64), low, high)
     hi = np.clip(acc.max(axis=0).astype(np.float64), low, high)
-    return _centring_bias(task, (lo + hi) / 2)
+    return np.asarray((lo + hi) / 2)
 
 
 def _alone(task: ConvTask, shape: TileShape) -> bool:
@@ -184,24 +239,50 @@ def _alone(task: ConvTask, shape: TileShape) -> bool:
     return sum(other.out_c_first == shape.out_c_first for other in task.tiles) == 1
 
 
-def _centring_bias(task: ConvTask, middle: Real) -> Cells:
-    """Bias rows that bring the middle of each column's range to code 0, as far as they reach."""
+def _bias_totals(task: ConvTask, middle: Real, gain: int) -> list[Ints]:
+    """Bias cells' sum of every tile of the stack, as far as the bias rows reach.
+
+    They bring the middle of each column's range to code 0. The tiles of a stack convert the same
+    sums, each shifted by one range of codes from the one before: where one saturates the next
+    goes on, so that their codes add up to a code of so many times the range.
+    """
     arrays, rows = task.chip.arrays, task.bias_rows
-    lo, hi = rows * arrays.cell_lo, rows * arrays.cell_hi
-    total = np.clip(np.rint(-middle / BIAS_DRIVE), lo, hi).astype(np.int64)
-    return spread_bias(total, rows, arrays.cell_lo, arrays.cell_hi)
+    apart = round(((1 << task.chip.converter.bits) - 1) * 2.0**gain / BIAS_DRIVE)
+    first = np.rint(-middle / BIAS_DRIVE) + (task.stack - 1) * apart // 2
+    return [
+        np.clip(first - n * apart, rows * arrays.cell_lo, rows * arrays.cell_hi).astype(np.int64)
+        for n in range(task.stack)
+    ]
+
+
+def _pushed(totals: list[Ints], gain: int) -> Real:
+    """What the bias rows of a stack add to the sum that its codes stand for, (n_cols,).
+
+    In the stretch of tile n the n before it are at their largest code, 2^(b-1) - 1, and those
+    after it at their smallest, -2^(b-1).
+    """
+    mean = BIAS_DRIVE * np.mean([total.astype(np.float64) for total in totals], axis=0)
+    return np.asarray(mean - 2.0**gain * (len(totals) - 1) / 2)
+
+
+def _read(task: ConvTask, acc: Ints, totals: list[Ints], gain: int) -> Real:
+    """Sums as the converter's codes give them back."""
+    converter = task.chip.converter
+    code = np.zeros_like(acc)
+    for total in totals:
+        code += arith.convert(acc + BIAS_DRIVE * total, converter.rule, gain, converter.bits)
+    return np.asarray((code << gain) - _pushed(totals, gain))
 
 
 def _columns(
-    task: ConvTask, weight: Weights, tiles: tuple[QuantTile, ...], unit: Real, offset: Real,
+    task: ConvTask, weight: Weights, tiles: tuple[QuantTile, ...], unit: Real, missing: Real,
     lsb_log2: int, q_out: QParams, clamp: tuple[int, int],
 ) -> QuantConv:  # fmt: skip
-    """Digital bias, multiplier and shift of every column; one LSB of the sum is 2^lsb_log2."""
+    """Digital bias, multiplier and shift of every column; one LSB of the sum is 2^lsb_log2.
+
+    missing  what the codes leave to the digital bias, (c_out,)
+    """
     c_out = weight.shape[-1]
-    pushed = np.zeros(c_out)
-    for tile in tiles:
-        span = slice(tile.shape.out_c_first, tile.shape.out_c_first + tile.shape.n_cols)
-        pushed[span] += BIAS_DRIVE * tile.bias.astype(np.float64).sum(axis=0)
     lsb = 2.0**lsb_log2
     pairs = [arith.encode_multiplier(float(u) * lsb / q_out.scale) for u in unit]
     multiplier = np.array([m for m, _ in pairs], np.int64)
@@ -210,9 +291,11 @@ def _columns(
     # Sum and bias together hold 32 bits whatever the cells are; beyond, the output clips anyway.
     reach = max(int(limit.max()), 383 * 128 * weight[..., 0].size)
     room = (1 << 31) - 1 - reach
-    bias = np.clip(np.rint((offset - pushed) / lsb), -room, room).astype(np.int64)
+    bias = np.clip(np.rint(missing / lsb), -room, room).astype(np.int64)
     vector = None if tiles else weight.reshape(*weight.shape[:2], c_out).astype(np.int8)
-    conv = QuantConv(task.encoding, tiles, Stage.REQUANTISE, bias, multiplier, shift, vector)
+    conv = QuantConv(
+        task.encoding, tiles, Stage.REQUANTISE, bias, multiplier, shift, vector, task.centre
+    )
     if task.correct_bias:
         conv = _correct(task, weight, conv, unit * lsb, room, q_out, clamp)
     m = friendly_multipliers(conv.bias, multiplier, shift, q_out.zero_point, *clamp, limit, step)

@@ -76,26 +76,39 @@ def tile_weights(
 
 @dataclass(frozen=True)
 class Sampled:
-    """Evenly spaced output positions of the calibration set.
+    """Output positions of the calibration set: every channel's extremes, then evenly spaced ones.
 
-    taps      (p, kernel_h * kernel_w, c), wordline codes
-    expected  (p, c_out), the real output after the activation
+    taps        (p, kernel_h * kernel_w, c), wordline codes
+    expected    (p, c_out), the real output after the activation
+    n_extremes  positions at the front where a channel is largest or smallest: few samples would
+                miss them, and what is chosen without them saturates there
     """
 
     taps: Taps
     expected: npt.NDArray[np.float64]
+    n_extremes: int
+
+    def thinned(self, limit: int) -> Sampled:
+        """The extremes, and every n-th of the other positions, at most about `limit`."""
+        step = max(1, -(-len(self.taps) // limit))
+        kept = np.r_[: self.n_extremes, self.n_extremes : len(self.taps) : step]
+        return Sampled(self.taps[kept], self.expected[kept], self.n_extremes)
 
 
 def sample_positions(
     codes: Codes, op: Op, pad_code: float, expected: npt.NDArray[np.float32], limit: int
 ) -> Sampled:
-    """At most about `limit` output positions, taken at equal distances over the whole set."""
-    n, out_h, out_w, c_out = expected.shape
-    step = max(1, -(-n * out_h * out_w // limit))
-    taps, offset = [], 0
+    """About `limit` output positions at equal distances over the whole set, and the extremes."""
+    flat = expected.reshape(-1, expected.shape[-1])
+    step = max(1, -(-len(flat) // limit))
+    extremes = np.unique([flat.argmax(axis=0), flat.argmin(axis=0)])
+    chosen = np.concatenate([extremes, np.arange(0, len(flat), step)])
+    taps, offset = np.empty(0, np.float32), 0
     for part in batches(codes, op, pad_code):
-        flat = part.reshape(-1, *part.shape[3:])
-        taps.append(np.ascontiguousarray(flat[(-offset) % step :: step]))
-        offset += len(flat)
-    chosen = expected.reshape(-1, c_out)[::step].astype(np.float64)
-    return Sampled(np.concatenate(taps), chosen)
+        rows = part.reshape(-1, *part.shape[3:])
+        inside = (chosen >= offset) & (chosen < offset + len(rows))
+        if not taps.size:
+            taps = np.empty((len(chosen), *rows.shape[1:]), np.float32)
+        taps[inside] = rows[chosen[inside] - offset]
+        offset += len(rows)
+    return Sampled(taps, flat[chosen].astype(np.float64), len(extremes))

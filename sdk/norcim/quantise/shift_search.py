@@ -20,7 +20,6 @@ from norcim.quantise.conv_plan import (
     Ints,
     Real,
     Weights,
-    line_zero,
     make_tile,
     spread_bias,
     tile_sums,
@@ -84,11 +83,7 @@ def _real_range(task: ConvTask) -> tuple[float, float]:
 
 
 def _subsample(task: ConvTask) -> ConvTask:
-    step = max(1, len(task.sampled.taps) // _SEARCH_POSITIONS)
-    sampled = replace(
-        task.sampled, taps=task.sampled.taps[::step], expected=task.sampled.expected[::step]
-    )
-    return replace(task, sampled=sampled)
+    return replace(task, sampled=task.sampled.thinned(_SEARCH_POSITIONS))
 
 
 def _trials(
@@ -146,7 +141,7 @@ def _bias_sums(
     """
     unit = task.q_in.scale * trial.weight_scale
     flat = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
-    want = task.bias / unit - line_zero(task.q_in, task.encoding) * flat
+    want = task.bias / unit - task.zero * flat
     want = want + trial.zero_point * 2.0**trial.gain
     sums = []
     left = want.copy()
@@ -226,7 +221,9 @@ def build_conv(task: ConvTask, weight: Weights, gain: int, bias: list[Ints]) -> 
         rows = spread_bias(total, task.bias_rows, arrays.cell_lo, arrays.cell_hi)
         tiles.append(make_tile(shape, weight, task, gain, 0, rows))
     empty = np.zeros(0, np.int64)
-    return QuantConv(task.encoding, tuple(tiles), Stage.SHIFT, empty, empty, empty)
+    return QuantConv(
+        task.encoding, tuple(tiles), Stage.SHIFT, empty, empty, empty, centre=task.centre
+    )
 
 
 def _correct(
@@ -288,7 +285,7 @@ def _is_representable(task: ConvTask, weight: Weights, weight_scale: float) -> b
     """Whether bias and zero-point correction are multiples of 128, which bias rows hold exactly."""
     unit = task.q_in.scale * weight_scale
     flat = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
-    wanted = task.bias / unit - line_zero(task.q_in, task.encoding) * flat
+    wanted = task.bias / unit - task.zero * flat
     rest = wanted / BIAS_DRIVE - np.rint(wanted / BIAS_DRIVE)
     return bool(np.abs(rest).max(initial=0.0) < 1e-3)
 

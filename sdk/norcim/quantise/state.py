@@ -12,6 +12,8 @@ from norcim.chips.model import Chip
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import LayerError, QuantOp, TileShape
 
+LAYER_DB = 24.0
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -20,20 +22,27 @@ class Layout:
     """How convolutions go onto the chip; the mapper's side of the bargain.
 
     on_vector_path  whether a convolution runs beside the arrays
-    tile            (convolution, wordlines an input) -> its tiles
+    tile            (convolution, wordlines an input, fewest row tiles) -> its tiles
     copies_of       convolution -> most copies of its wordlines that a tile can hold
     bias_rows       bias rows that every tile may use
+    spare_cells     beside those of the plain layers, for more than the plain way of reading them
+    layer_db        signal over error that is enough for what a converter makes of a layer
     """
 
     on_vector_path: Callable[[Op], bool]
-    tile: Callable[[Op, int], tuple[TileShape, ...]]
+    tile: Callable[[Op, int, int], tuple[TileShape, ...]]
     copies_of: Callable[[Op], int]
     bias_rows: int
+    spare_cells: int = 0
+    layer_db: float = LAYER_DB
 
 
 @dataclass
 class State:
-    """What is known so far: parameters, codes and errors by tensor, and the finished steps."""
+    """What is known so far: parameters, codes and errors by tensor, and the finished steps.
+
+    spent_cells  of the layout's spare ones
+    """
 
     chip: Chip
     graph: Graph
@@ -46,3 +55,4 @@ class State:
     rescaled: list[str] = field(default_factory=list)
     done: list[QuantOp] = field(default_factory=list)
     errors: dict[str, LayerError] = field(default_factory=dict)
+    spent_cells: int = 0

@@ -21,7 +21,7 @@ from norcim.mapper import (
     plan_memory,
     tile_conv,
 )
-from norcim.quantise import Layout, quantise_graph
+from norcim.quantise import Layout, prepare, quantise_graph
 from norcim.quantise.conv_plan import spread_bias, spread_copies
 from norcim.runtime import dequantise_port, quantise_port
 from norcim.spec.program import Encoding, Stage
@@ -45,11 +45,11 @@ def compiled(graph: Graph, x: Floats) -> ImageContent:
     check_support(graph, CHIP)
     layout = Layout(
         lambda op: on_vector_path(op, CHIP),
-        lambda op, lines: tile_conv(op, CHIP, lines_per_input=lines),
+        lambda op, lines, rows: tile_conv(op, CHIP, lines_per_input=lines, row_tiles=rows),
         lambda op: most_copies(op, CHIP),
         free_bias_rows(graph_blocks(graph, CHIP, 0), 0, CHIP),
     )
-    quant = quantise_graph(graph, CHIP, layout, {"x": x})
+    quant = quantise_graph(prepare(graph, CHIP, {"x": x}), CHIP, layout)
     return emit(quant, CHIP, plan_memory(quant.graph, CHIP), {})
 
 
