@@ -12,7 +12,7 @@ from norcim.chips.model import Chip
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import LayerError, QuantOp, TileShape
 
-LAYER_DB = 24.0
+LAYER_DB = 32.0
 
 Codes = npt.NDArray[np.int64]
 
