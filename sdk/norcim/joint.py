@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, EXIT_USAGE, NorcimError
+from norcim.fitting import NO_WISHES, Wishes
 from norcim.frontend import import_onnx
 from norcim.image import check_placement, check_program, join_networks
 from norcim.image.model import ImageContent
@@ -29,6 +30,7 @@ class Source:
     calibration: Mapping[str, npt.NDArray[Any]] | None
     name: str
     meta_extra: Mapping[str, Any] = field(default_factory=dict)
+    wishes: Wishes = NO_WISHES
 
 
 def compile_networks(
@@ -64,7 +66,7 @@ def compile_networks(
 def _compile(source: Source, chip: Chip, progress: Progress) -> ImageContent:
     return compile_model(
         source.path, chip, source.calibration, name=source.name, meta_extra=source.meta_extra,
-        progress=progress,
+        wishes=source.wishes, progress=progress,
     )  # fmt: skip
 
 

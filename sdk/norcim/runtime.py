@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +14,25 @@ import norcim
 from norcim.chips.model import Chip
 from norcim.emulator import Emulator
 from norcim.errors import EXIT_UNSUPPORTED, EXIT_USAGE, NorcimError
+from norcim.fitting import NO_WISHES, Wishes, quantise_and_map
 from norcim.frontend import import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
 from norcim.ir.graph import Graph
 from norcim.ir.graph import Port as GraphPort
 from norcim.ir.layout import from_tensor, to_tensor
-from norcim.ir.lowered import QuantGraph
 from norcim.mapper import (
-    can_place,
     check_support,
-    choose_group_limit,
-    emit,
-    free_bias_rows,
-    graph_blocks,
-    most_bias_rows,
-    most_copies,
-    on_vector_path,
-    plan_memory,
-    tile_blocks,
-    tile_conv,
-    vector_weight_bytes,
 )
 from norcim.quantise import (
-    Layout,
-    Prepared,
     needs_calibration,
-    prepare,
-    quantise_graph,
     require_calibration,
-    wanted_copies,
 )
 from norcim.spec.program import Port
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
-
-_PACKED = 0.9  # of the cells: what packing may be hoped to use
-_GROUPS = (32, 8, 4, 2, 1)  # most in a block-diagonal tile
-_COPIES = (255, 8, 4, 2)  # most of a wordline
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -67,6 +46,7 @@ def compile_model(
     *,
     name: str = "",
     meta_extra: Mapping[str, Any] | None = None,
+    wishes: Wishes = NO_WISHES,
     progress: Progress = _silent,
 ) -> ImageContent:
     """Compile an ONNX model, float or QDQ, for a chip.
@@ -75,6 +55,7 @@ def compile_model(
                  name. uint8 arrays for a float input mean that the input's values are codes
                  0..255, taken as they are. None only where nothing has to be chosen from data.
     meta_extra   goes into the image's metadata (labels, front end, ...)
+    wishes       an accuracy or cell budget, and choices for single layers
     Returns the image's content, ready for `norcim.image.build_image`. Deterministic.
     Raises NorcimError: NC-E02xx for the model, NC-E03xx if it does not fit, NC-E04xx for the
     calibration set.
@@ -88,7 +69,7 @@ def compile_model(
         "compiler": f"norcim {norcim.__version__}",
         **(meta_extra or {}),
     }
-    content = _quantise_and_map(graph, chip, data, integer, meta, progress)
+    content = quantise_and_map(graph, chip, data, integer, meta, wishes, progress)
     check_program(content)
     check_placement(content, chip)
     check_memories(content, chip)
@@ -127,100 +108,6 @@ def check_memories(content: ImageContent, chip: Chip) -> None:
             fix="take a chip with larger memories (`norcim chips`), or a smaller network",
             exit_code=EXIT_UNSUPPORTED,
         )
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """What of a chip the quantiser may use.
-
-    groups       most groups in a block-diagonal tile; 0: as many as fit
-    copies       by convolution's output, most copies of a wordline
-    bias_rows    of a tile
-    spare_cells  for more than the plain way of reading the layers
-    """
-
-    groups: int
-    copies: Mapping[str, int]
-    bias_rows: int
-    spare_cells: int
-
-
-def _quantise_and_map(
-    graph: Graph, chip: Chip, data: Mapping[str, npt.NDArray[np.float32]], integer: bool,
-    meta: dict[str, Any], progress: Progress,
-) -> ImageContent:  # fmt: skip
-    """Quantise with all that the chip offers; if the result does not fit, with less of it."""
-    prepared = prepare(graph, chip, data)
-    refusal: NorcimError | None = None
-    for first in _offers(prepared, chip):
-        offer: _Offer | None = first
-        while offer is not None:
-            quant = quantise_graph(
-                prepared, chip, _layout(chip, offer), integer_inputs=integer, progress=progress
-            )
-            progress("map", 0, 1)
-            try:
-                return emit(quant, chip, plan_memory(quant.graph, chip), meta)
-            except NorcimError as error:
-                if error.id not in ("NC-E0302", "NC-E0303"):
-                    raise
-                refusal = error
-                offer = _smaller(offer, error.id, quant, graph, chip)
-    assert refusal is not None, "there is always a first offer"
-    raise refusal
-
-
-def _offers(prepared: Prepared, chip: Chip) -> Iterator[_Offer]:
-    """What to try, the best first.
-
-    Layers with few inputs live on copies of their wordlines, so many copies in small
-    block-diagonal tiles come before few in large ones; large tiles take fewer steps.
-    """
-    graph, rows = prepared.graph, chip.arrays.n_bias_rows
-    first = choose_group_limit(graph, chip)
-    wanted = wanted_copies(prepared, chip)
-    limits = [first, *(limit for limit in _GROUPS if not first or limit < first)]
-    for most in _COPIES if wanted else ():
-        copies = {name: min(most, n) for name, n in wanted.items()}
-        for groups in limits:
-            if can_place(graph_blocks(graph, chip, groups, copies), chip):
-                yield _Offer(groups, copies, rows, 0)
-                break
-    for groups in dict.fromkeys((first, limits[-1])):
-        yield _Offer(groups, {}, rows, _spare_cells(graph, chip, groups))
-
-
-def _spare_cells(graph: Graph, chip: Chip, groups: int) -> int:
-    used = sum(block.n_lines * block.n_cols for block in graph_blocks(graph, chip, groups))
-    used += vector_weight_bytes(graph, chip)
-    return max(0, int(min(chip.n_cells, chip.memories.weight_bytes) * _PACKED) - used)
-
-
-def _smaller(
-    offer: _Offer, error: str, quant: QuantGraph, graph: Graph, chip: Chip
-) -> _Offer | None:
-    """The next offer after one that did not fit, None if its tiles are at fault."""
-    if error == "NC-E0302":
-        less = quant.spent_cells // 2
-        return replace(offer, spare_cells=less) if quant.spent_cells else None
-    most = most_bias_rows(tile_blocks(quant), chip)
-    if 0 < most < offer.bias_rows:
-        return replace(offer, bias_rows=most)
-    blocks = graph_blocks(graph, chip, offer.groups)
-    fair = free_bias_rows(blocks, vector_weight_bytes(graph, chip), chip)
-    return replace(offer, bias_rows=fair, spare_cells=0) if fair < offer.bias_rows else None
-
-
-def _layout(chip: Chip, offer: _Offer) -> Layout:
-    return Layout(
-        on_vector_path=lambda op: on_vector_path(op, chip),
-        tile=lambda op, lines, rows: tile_conv(
-            op, chip, lines_per_input=lines, group_limit=offer.groups, row_tiles=rows
-        ),
-        copies_of=lambda op: min(offer.copies.get(op.output, 1), most_copies(op, chip)),
-        bias_rows=offer.bias_rows,
-        spare_cells=offer.spare_cells,
-    )
 
 
 def _with_known_answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,25 @@ if TYPE_CHECKING:
     multiple=True,
     help="Typical inputs, .npz or .npy, one array an input (by its name, or x). 100 are enough. "
     "Of several models: one each, - for none.",
+)
+@click.option(
+    "--accuracy-budget",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Percentage points that a calibration set may lose; the cheapest way that keeps it.",
+)
+@click.option(
+    "--cell-budget",
+    type=click.IntRange(1),
+    metavar="CELLS",
+    help="Cells that a network may use beyond what its layers need anyway; default: all.",
+)
+@click.option(
+    "--config",
+    "configs",
+    metavar="FILE",
+    multiple=True,
+    help="Ranges, gains, tiles of single layers, as TOML. Of several models: one each, - for none.",
 )
 @options.output(doc="Image to write; default: the model's name with .cim, in this folder.")
 @click.option(
@@ -53,8 +73,9 @@ if TYPE_CHECKING:
 @options.dry_run
 @options.common
 def compile_(
-    models: tuple[str, ...], chip: str, calibrations: tuple[str, ...], output: str | None,
-    names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
+    models: tuple[str, ...], chip: str, calibrations: tuple[str, ...],
+    accuracy_budget: float | None, cell_budget: int | None, configs: tuple[str, ...],
+    output: str | None, names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
     sign_key: str | None, overwrite: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Turn an ONNX model into a weight image.
@@ -82,6 +103,9 @@ def compile_(
         _one_each("--calibration", calibrations, models),
         _one_each("--name", names, models),
         _one_each("--meta", meta_files, models),
+    )
+    sources = _with_wishes(
+        sources, accuracy_budget, cell_budget, _one_each("--config", configs, models)
     )
     old = files.load_image(old_image) if old_image else None
     key = files.read_bytes(sign_key) if sign_key else None
@@ -119,6 +143,22 @@ def _sources(
         for model, calibration, name, meta in zip(
             models, calibrations, names, meta_files, strict=True
         )
+    ]
+
+
+def _with_wishes(
+    sources: list[Source], accuracy_budget: float | None, cell_budget: int | None,
+    configs: list[str | None],
+) -> list[Source]:  # fmt: skip
+    from norcim.fitting import Wishes
+    from norcim.quantise import read_choices
+
+    return [
+        replace(
+            source,
+            wishes=Wishes(accuracy_budget, cell_budget, read_choices(config) if config else {}),
+        )
+        for source, config in zip(sources, configs, strict=True)
     ]
 
 

@@ -102,6 +102,7 @@ class QuantGraph:
     quarters  for tensors whose channels were scaled by 2^(quarters / 4): the quarters, by channel
     errors    by tensor
     spent_cells  of the spare ones that the layout had
+    lost_points  on the calibration set, against the real graph: see `norcim.quantise`
     """
 
     graph: Graph
@@ -110,3 +111,4 @@ class QuantGraph:
     quarters: Mapping[str, tuple[int, ...]]
     errors: Mapping[str, LayerError]
     spent_cells: int = 0
+    lost_points: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from norcim.quantise.choices import Choices, LayerChoice, check_choices, read_choices
 from norcim.quantise.engine import (
     Prepared,
     needs_calibration,
@@ -10,14 +11,19 @@ from norcim.quantise.engine import (
     require_calibration,
     wanted_copies,
 )
-from norcim.quantise.state import Layout
+from norcim.quantise.state import LAYER_DB, Layout
 
 __all__ = [
+    "LAYER_DB",
+    "Choices",
+    "LayerChoice",
     "Layout",
     "Prepared",
+    "check_choices",
     "needs_calibration",
     "prepare",
     "quantise_graph",
+    "read_choices",
     "require_calibration",
     "wanted_copies",
 ]

@@ -33,6 +33,7 @@ class ConvTask:
     clamp        real bounds of the activation
     correct_bias whether the mean error on the calibration set is taken out of the bias
     stack        tiles that convert the same sums, each a stretch of their range
+    gain         fixed exponent of the divisor; None: to be searched
     """
 
     op: Op
@@ -50,6 +51,7 @@ class ConvTask:
     clamp: tuple[float, float]
     correct_bias: bool
     stack: int = 1
+    gain: int | None = None
 
     @property
     def centre(self) -> int:
@@ -60,6 +62,13 @@ class ConvTask:
     def lines(self) -> int:
         """Wordlines that one input drives."""
         return self.copies * (2 if self.encoding == Encoding.PN else 1)
+
+    @property
+    def gains(self) -> range:
+        """Exponents of the divisor to choose from."""
+        if self.gain is not None:
+            return range(self.gain, self.gain + 1)
+        return range(self.chip.converter.gain_lo, self.chip.converter.gain_hi + 1)
 
     @property
     def groups(self) -> int:

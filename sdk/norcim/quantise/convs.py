@@ -86,7 +86,8 @@ def _task(state: State, op: Op, drive: _Drive, copies: int) -> ConvTask:
     lines = wordline_codes(state.codes[op.inputs[0]], drive.encoding, drive.centre)
     tiles: tuple[TileShape, ...] = ()
     if not layout.on_vector_path(op):
-        tiles = layout.tile(op, copies * (2 if drive.encoding == Encoding.PN else 1), 1)
+        per_input = copies * (2 if drive.encoding == Encoding.PN else 1)
+        tiles = layout.tile(op, per_input, state.choice(op).row_tiles or 1)
     zero, expected = drive.zero(q_in), state.expected[op.output]
     bias = np.zeros(op.weight.shape[-1]) if op.bias is None else op.bias.astype(np.float64)
     lossy = bool(tiles) and chip.converter.rule != Rule.LOSSLESS
@@ -94,7 +95,7 @@ def _task(state: State, op: Op, drive: _Drive, copies: int) -> ConvTask:
         op, chip, q_in, state.graph.tensors[op.output].qparams, lines,
         sample_positions(lines, op, zero, expected, _POSITIONS), drive.encoding, copies, tiles,
         layout.bias_rows, zero, bias, op.attrs["clamp"] or (-math.inf, math.inf),
-        correct_bias=op.weight_codes is None or lossy,
+        correct_bias=op.weight_codes is None or lossy, gain=state.choice(op).gain,
     )  # fmt: skip
 
 
@@ -154,8 +155,10 @@ def _best_reading(
 
 def _readings(state: State, task: ConvTask) -> Iterator[ConvTask]:
     """The layer as it is, then with what may help, as far as there are cells for it."""
-    yield task
-    op, layout = task.op, state.layout
+    op, layout, choice = task.op, state.layout, state.choice(task.op)
+    yield replace(task, stack=choice.stack or 1)
+    if choice.row_tiles or choice.stack:
+        return
     codes = state.codes[op.inputs[0]]
     split = _task(state, op, _Drive(Encoding.PN, round(float(codes.mean()))), 1)
     spare = layout.spare_cells - state.spent_cells
@@ -187,7 +190,7 @@ def _conv_shift(state: State, op: Op) -> QuantOp:
     drive = split if _needs_pn(op, zero, chip, layout.bias_rows, 1) else plain
     task = _task(state, op, drive, 1)
     result = None
-    if op.weight_codes is not None and task.q_out is not None:
+    if op.weight_codes is not None and task.q_out is not None and not state.choice(op).copies:
         scale = op.weight_codes.scale
         if float(np.ptp(scale)) == 0:
             result = import_shift(task, op.weight_codes.codes.astype(np.int16), float(scale[0]))
@@ -195,7 +198,7 @@ def _conv_shift(state: State, op: Op) -> QuantOp:
             state.rescaled.append(op.node)
     if result is None:
         most = layout.copies_of(op)
-        copies = choose_copies(
+        copies = state.choice(op).copies or choose_copies(
             op, q_in.scale, state.expected[op.output], chip.converter.gain_lo, most
         )
         if _needs_pn(op, zero, chip, layout.bias_rows, copies):

@@ -94,7 +94,7 @@ def fit_columns(
     usual = round(math.log2(float(np.median(alive)))) if len(alive) else 0
     best: tuple[float, Real] = (math.inf, scale)
     for gain in range(usual - 1, usual + 3):
-        gain = int(np.clip(gain, task.chip.converter.gain_lo, task.chip.converter.gain_hi))
+        gain = int(np.clip(gain, task.gains[0], task.gains[-1]))
         chosen, least = scale.copy(), np.full(len(scale), math.inf)
         for factor in _FITS:
             trial = np.maximum(scale, scale * wanted / 2.0**gain * factor)
@@ -206,8 +206,8 @@ def _search_tile(
     low, high = _tile_window(task, shape, window)
     middle = _middle(task, acc, shape, window)
     target = np.clip(acc, low, high)
-    best_gain, best_error = chip.converter.gain_hi, math.inf
-    for gain in range(chip.converter.gain_lo, chip.converter.gain_hi + 1):
+    best_gain, best_error = task.gains[-1], math.inf
+    for gain in task.gains:
         seen = _read(task, acc, _bias_totals(task, middle, gain), gain)
         error = float((((np.clip(seen, low, high) - target) * unit[span]) ** 2).mean())
         if error < best_error:

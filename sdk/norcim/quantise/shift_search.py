@@ -99,7 +99,7 @@ def _trials(
     if coarse > free[-1]:
         free += [coarse * f for f in _COARSE]
     found = []
-    for gain in range(converter.gain_lo, converter.gain_hi + 1):
+    for gain in task.gains:
         step = 2.0**gain * task.q_in.scale
         scales = free
         if tied_scale is not None:
@@ -113,7 +113,7 @@ def _trials(
     if found:
         return found
     # Nothing spans the range well: the smallest step that the weights can make is the nearest.
-    return [_Trial(converter.gain_lo, peak / limit, 0)]
+    return [_Trial(task.gains[0], peak / limit, 0)]
 
 
 def _bias_scale(task: ConvTask) -> float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from norcim.chips.model import Chip
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import LayerError, QuantOp, TileShape
+from norcim.quantise.choices import Choices, LayerChoice
 
 LAYER_DB = 32.0
 
@@ -27,6 +28,7 @@ class Layout:
     bias_rows       bias rows that every tile may use
     spare_cells     beside those of the plain layers, for more than the plain way of reading them
     layer_db        signal over error that is enough for what a converter makes of a layer
+    choices         what the user fixed
     """
 
     on_vector_path: Callable[[Op], bool]
@@ -35,6 +37,7 @@ class Layout:
     bias_rows: int
     spare_cells: int = 0
     layer_db: float = LAYER_DB
+    choices: Choices = field(default_factory=dict)
 
 
 @dataclass
@@ -56,3 +59,7 @@ class State:
     done: list[QuantOp] = field(default_factory=list)
     errors: dict[str, LayerError] = field(default_factory=dict)
     spent_cells: int = 0
+
+    def choice(self, op: Op) -> LayerChoice:
+        """What the user fixed for a layer."""
+        return self.layout.choices.get(op.node, LayerChoice())

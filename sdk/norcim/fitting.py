@@ -1,0 +1,207 @@
+"""Quantise a graph for a chip and map it: with all that the chip offers, or less until it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from norcim.chips.model import Chip
+from norcim.errors import EXIT_UNSUPPORTED, NorcimError
+from norcim.image.model import ImageContent
+from norcim.ir.graph import Floats, Graph, Op
+from norcim.ir.lowered import QuantGraph
+from norcim.mapper import (
+    Block,
+    can_place,
+    choose_group_limit,
+    emit,
+    free_bias_rows,
+    graph_blocks,
+    most_bias_rows,
+    most_copies,
+    on_vector_path,
+    plan_memory,
+    tile_blocks,
+    tile_conv,
+    vector_weight_bytes,
+)
+from norcim.quantise import (
+    LAYER_DB,
+    Choices,
+    Layout,
+    Prepared,
+    check_choices,
+    prepare,
+    quantise_graph,
+    wanted_copies,
+)
+from norcim.spec.program import Rule, Stage
+
+Progress = Callable[[str, int, int], None]
+
+_PACKED = 0.9  # of the cells: what packing may be hoped to use
+_GROUPS = (32, 8, 4, 2, 1)  # most in a block-diagonal tile
+_COPIES = (255, 8, 4, 2)  # most of a wordline
+_BUDGET_DB = (20.0, 26.0, LAYER_DB, 38.0, 44.0)
+"""What a layer may lose to the converter, from cheap to dear: tried until a budget is kept."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user asks of a compilation.
+
+    accuracy_budget  most points that the calibration set may lose; None: none is set
+    cell_budget      most cells for weights, above what the plain layers need; None: all
+    choices          for single layers
+    """
+
+    accuracy_budget: float | None = None
+    cell_budget: int | None = None
+    choices: Choices = field(default_factory=dict)
+
+    def most_cells(self, chip: Chip) -> int:
+        """Cells that may be used."""
+        return chip.n_cells if self.cell_budget is None else self.cell_budget
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """What of a chip the quantiser may use.
+
+    groups       most groups in a block-diagonal tile; 0: as many as fit
+    copies       by convolution's output, most copies of a wordline
+    bias_rows    of a tile
+    spare_cells  for more than the plain way of reading the layers
+    """
+
+    groups: int
+    copies: Mapping[str, int]
+    bias_rows: int
+    spare_cells: int
+
+
+def quantise_and_map(
+    graph: Graph, chip: Chip, data: Mapping[str, Floats], integer: bool, meta: dict[str, Any],
+    wishes: Wishes, progress: Progress,
+) -> ImageContent:  # fmt: skip
+    """An image's content, its known-answer test left empty.
+
+    Raises NC-E0302 or NC-E0303 if nothing fits, NC-E0409 for choices that do not suit the model,
+    NC-E0410 if the accuracy budget cannot be kept.
+    """
+    check_choices(wishes.choices, graph, chip)
+    prepared = prepare(graph, chip, data)
+    budget = wishes.accuracy_budget
+    if budget is None:
+        return _fit(prepared, graph, chip, integer, meta, wishes, LAYER_DB, progress)[0]
+    tunable = chip.converter.rule != Rule.LOSSLESS and chip.stage == Stage.REQUANTISE
+    least = float("inf")
+    for layer_db in _BUDGET_DB if tunable else (LAYER_DB,):
+        content, lost = _fit(prepared, graph, chip, integer, meta, wishes, layer_db, progress)
+        least = min(least, lost)
+        if lost <= budget:
+            return content
+    raise NorcimError(
+        "NC-E0410", "the accuracy budget cannot be kept", where=graph.name,
+        expected=f"at most {budget:g} points lost on the calibration set",
+        got=f"{least:.2f} at best", why="the chip's integers or cells do not allow it",
+        fix="allow more points or cells, give more calibration samples, or take another chip",
+        exit_code=EXIT_UNSUPPORTED,
+    )  # fmt: skip
+
+
+def _fit(
+    prepared: Prepared, graph: Graph, chip: Chip, integer: bool, meta: dict[str, Any],
+    wishes: Wishes, layer_db: float, progress: Progress,
+) -> tuple[ImageContent, float]:  # fmt: skip
+    """The first offer that fits, and the points that it loses on the calibration set."""
+    refusal: NorcimError | None = None
+    for first in _offers(prepared, chip, wishes):
+        offer: _Offer | None = first
+        while offer is not None:
+            layout = _layout(chip, offer, wishes.choices, layer_db)
+            quant = quantise_graph(
+                prepared, chip, layout, integer_inputs=integer, progress=progress
+            )
+            progress("map", 0, 1)
+            lost = {"calibration_points_lost": round(quant.lost_points, 2)}
+            try:
+                content = emit(quant, chip, plan_memory(quant.graph, chip), {**meta, **lost})
+            except NorcimError as error:
+                if error.id not in ("NC-E0302", "NC-E0303"):
+                    raise
+                refusal = error
+                offer = _smaller(offer, error.id, quant, graph, chip)
+            else:
+                return content, quant.lost_points
+    assert refusal is not None, "there is always a first offer"
+    raise refusal
+
+
+def _offers(prepared: Prepared, chip: Chip, wishes: Wishes) -> Iterator[_Offer]:
+    """What to try, the best first.
+
+    Layers with few inputs live on copies of their wordlines, so many copies in small
+    block-diagonal tiles come before few in large ones; large tiles take fewer steps.
+    """
+    graph, rows = prepared.graph, chip.arrays.n_bias_rows
+    first = choose_group_limit(graph, chip)
+    wanted = wanted_copies(prepared, chip)
+    limits = [first, *(limit for limit in _GROUPS if not first or limit < first)]
+    for most in _COPIES if wanted else ():
+        copies = {name: min(most, n) for name, n in wanted.items()}
+        for groups in limits:
+            blocks = graph_blocks(graph, chip, groups, copies)
+            if _n_cells(blocks) <= wishes.most_cells(chip) and can_place(blocks, chip):
+                yield _Offer(groups, copies, rows, 0)
+                break
+    for groups in dict.fromkeys((first, limits[-1])):
+        yield _Offer(groups, {}, rows, _spare_cells(graph, chip, groups, wishes))
+
+
+def _n_cells(blocks: Sequence[Block]) -> int:
+    return sum(block.n_lines * block.n_cols for block in blocks)
+
+
+def _spare_cells(graph: Graph, chip: Chip, groups: int, wishes: Wishes) -> int:
+    used = _n_cells(graph_blocks(graph, chip, groups)) + vector_weight_bytes(graph, chip)
+    packed = int(min(chip.n_cells, chip.memories.weight_bytes) * _PACKED)
+    return max(0, min(packed, wishes.most_cells(chip)) - used)
+
+
+def _smaller(
+    offer: _Offer, error: str, quant: QuantGraph, graph: Graph, chip: Chip
+) -> _Offer | None:
+    """The next offer after one that did not fit, None if its tiles are at fault."""
+    if error == "NC-E0302":
+        less = quant.spent_cells // 2
+        return replace(offer, spare_cells=less) if quant.spent_cells else None
+    most = most_bias_rows(tile_blocks(quant), chip)
+    if 0 < most < offer.bias_rows:
+        return replace(offer, bias_rows=most)
+    blocks = graph_blocks(graph, chip, offer.groups)
+    fair = free_bias_rows(blocks, vector_weight_bytes(graph, chip), chip)
+    return replace(offer, bias_rows=fair, spare_cells=0) if fair < offer.bias_rows else None
+
+
+def _layout(chip: Chip, offer: _Offer, choices: Choices, layer_db: float) -> Layout:
+    return Layout(
+        on_vector_path=lambda op: on_vector_path(op, chip),
+        tile=lambda op, lines, rows: tile_conv(
+            op, chip, lines_per_input=lines, group_limit=offer.groups, row_tiles=rows
+        ),
+        copies_of=lambda op: min(_asked_copies(op, offer, choices), most_copies(op, chip)),
+        bias_rows=offer.bias_rows,
+        spare_cells=offer.spare_cells,
+        layer_db=layer_db,
+        choices=choices,
+    )
+
+
+def _asked_copies(op: Op, offer: _Offer, choices: Choices) -> int:
+    choice = choices.get(op.node)
+    return (choice and choice.copies) or offer.copies.get(op.output, 1)
