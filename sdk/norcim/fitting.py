@@ -28,6 +28,7 @@ from norcim.mapper import (
 )
 from norcim.quantise import (
     LAYER_DB,
+    MOST_ROW_TILES,
     Choices,
     Layout,
     Prepared,
@@ -75,6 +76,7 @@ class _Offer:
     groups       most groups in a block-diagonal tile; 0: as many as fit
     copies       by convolution's output, most copies of a wordline
     bias_rows    of a tile
+    row_tiles    most of them that a layer is cut into only to read its sums better
     spare_cells  for more than the plain way of reading the layers
     """
 
@@ -82,6 +84,7 @@ class _Offer:
     copies: Mapping[str, int]
     bias_rows: int
     spare_cells: int
+    row_tiles: int = MOST_ROW_TILES
 
 
 def quantise_and_map(
@@ -183,6 +186,11 @@ def _smaller(
     most = most_bias_rows(tile_blocks(quant), chip)
     if 0 < most < offer.bias_rows:
         return replace(offer, bias_rows=most)
+    rows = chip.arrays.n_bias_rows
+    if offer.row_tiles > 1:
+        return replace(offer, bias_rows=rows, row_tiles=offer.row_tiles // 2)
+    if quant.spent_cells:
+        return replace(offer, bias_rows=rows, spare_cells=quant.spent_cells // 2)
     blocks = graph_blocks(graph, chip, offer.groups)
     fair = free_bias_rows(blocks, vector_weight_bytes(graph, chip), chip)
     return replace(offer, bias_rows=fair, spare_cells=0) if fair < offer.bias_rows else None
@@ -196,6 +204,7 @@ def _layout(chip: Chip, offer: _Offer, choices: Choices, layer_db: float) -> Lay
         ),
         copies_of=lambda op: min(_asked_copies(op, offer, choices), most_copies(op, chip)),
         bias_rows=offer.bias_rows,
+        row_tiles=offer.row_tiles,
         spare_cells=offer.spare_cells,
         layer_db=layer_db,
         choices=choices,

@@ -18,7 +18,7 @@ from norcim.mapper.placement import Block, Position, place_blocks
 from norcim.mapper.tiling import equal_cuts
 from norcim.spec.program import Descriptor, Opcode, Tile, wordlines_per_input
 
-WIDTHS = (256, 128, 64, 32, 16)
+WIDTHS = (256, 128, 64, 32, 16, 8, 4, 2)
 """Widest tiles that are tried when whole ones do not fit; narrower ones take more steps."""
 
 
@@ -129,7 +129,7 @@ def check_room(blocks: Sequence[Block], chip: Chip) -> None:
     refusal: NorcimError | None = None
     for width in (None, *WIDTHS):
         try:
-            place_blocks(blocks if width is None else _cut_blocks(blocks, width), chip)
+            place_blocks(blocks if width is None else cut_blocks(blocks, width), chip)
         except NorcimError as error:
             if error.id == "NC-E0303":
                 raise
@@ -140,7 +140,8 @@ def check_room(blocks: Sequence[Block], chip: Chip) -> None:
     raise refusal
 
 
-def _cut_blocks(blocks: Sequence[Block], width: int) -> list[Block]:
+def cut_blocks(blocks: Sequence[Block], width: int) -> list[Block]:
+    """Blocks of at most `width` bitlines, as `cut_tiles` makes them."""
     return [
         replace(block, n_cols=end - start)
         for block in blocks

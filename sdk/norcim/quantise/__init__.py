@@ -11,10 +11,11 @@ from norcim.quantise.engine import (
     require_calibration,
     wanted_copies,
 )
-from norcim.quantise.state import LAYER_DB, Layout
+from norcim.quantise.state import LAYER_DB, MOST_ROW_TILES, Layout
 
 __all__ = [
     "LAYER_DB",
+    "MOST_ROW_TILES",
     "Choices",
     "LayerChoice",
     "Layout",

@@ -167,7 +167,7 @@ def _readings(state: State, task: ConvTask) -> Iterator[ConvTask]:
         (2, 1, task), (4, 1, task), (1, 2, task), (1, 1, split), (1, 2, split), (1, 4, task),
         (1, 4, split),
     ):  # fmt: skip
-        if (stack * base.lines - 1) * n_cells > spare:
+        if (stack * base.lines - 1) * n_cells > spare or row_tiles > layout.row_tiles:
             continue
         shapes = layout.tile(op, base.lines, row_tiles)
         if row_tiles == 1 or len(shapes) > len(base.tiles):

@@ -14,6 +14,7 @@ from norcim.ir.lowered import LayerError, QuantOp, TileShape
 from norcim.quantise.choices import Choices, LayerChoice
 
 LAYER_DB = 32.0
+MOST_ROW_TILES = 4
 
 Codes = npt.NDArray[np.int64]
 
@@ -26,6 +27,7 @@ class Layout:
     tile            (convolution, wordlines an input, fewest row tiles) -> its tiles
     copies_of       convolution -> most copies of its wordlines that a tile can hold
     bias_rows       bias rows that every tile may use
+    row_tiles       most row tiles that a layer is cut into only to read its sums better
     spare_cells     beside those of the plain layers, for more than the plain way of reading them
     layer_db        signal over error that is enough for what a converter makes of a layer
     choices         what the user fixed
@@ -35,6 +37,7 @@ class Layout:
     tile: Callable[[Op, int, int], tuple[TileShape, ...]]
     copies_of: Callable[[Op], int]
     bias_rows: int
+    row_tiles: int = MOST_ROW_TILES
     spare_cells: int = 0
     layer_db: float = LAYER_DB
     choices: Choices = field(default_factory=dict)
