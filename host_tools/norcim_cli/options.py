@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from norcim_cli.ages import parse_age
 if TYPE_CHECKING:
     from norcim.emulator.cells import CellModel
     from norcim.emulator.compensate import Calibration
+    from norcim.frontend import Fixed
     from norcim.image.model import ImageContent
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -206,3 +207,43 @@ def cells(command: F) -> F:
     for flag in reversed(flags):
         wrapped = flag(wrapped)
     return cast(F, wrapped)
+
+
+def fixed_inputs(command: F) -> F:
+    """--input-shape and --set, for models that leave something of their inputs open."""
+    shape = click.option(
+        "--input-shape", multiple=True, metavar="NAME=SIZES",
+        help="Fix an input's shape, all of it: x=1,16000. May be given several times.",
+    )  # fmt: skip
+    value = click.option(
+        "--set", "fixed_values", multiple=True, metavar="NAME=NUMBERS",
+        help="Make an input a constant: sr=16000. May be given several times.",
+    )  # fmt: skip
+    return shape(value(command))
+
+
+def parse_fixed(shapes: Sequence[str], values: Sequence[str]) -> Fixed:
+    """What --input-shape and --set say. Raises NC-E0107."""
+    from norcim.frontend import Fixed
+
+    return Fixed(
+        {name: tuple(int(n) for n in numbers) for name, numbers in _pairs(shapes, int)},
+        {name: tuple(numbers) for name, numbers in _pairs(values, float)},
+    )
+
+
+def _pairs(given: Sequence[str], kind: Callable[[str], float]) -> list[tuple[str, list[float]]]:
+    found = []
+    for text in given:
+        name, equals, numbers = text.rpartition("=")
+        try:
+            found.append((name, [kind(number) for number in numbers.split(",")]))
+        except ValueError:
+            equals = ""
+        if not name or not equals:
+            raise NorcimError(
+                "NC-E0107", "an input is fixed by its name and numbers", where=text,
+                expected="NAME=NUMBER or NAME=NUMBER,NUMBER,...", got=text,
+                fix="--input-shape x=1,16000 or --set sr=16000", exit_code=EXIT_USAGE,
+            )  # fmt: skip
+    return found

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, EXIT_USAGE, NorcimError
 from norcim.fitting import NO_WISHES, Wishes
-from norcim.frontend import import_onnx
+from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, join_networks
 from norcim.image.model import ImageContent
 from norcim.image.networks import at_address
@@ -31,6 +31,7 @@ class Source:
     name: str
     meta_extra: Mapping[str, Any] = field(default_factory=dict)
     wishes: Wishes = NO_WISHES
+    fixed: Fixed = NOTHING_FIXED
 
 
 def compile_networks(
@@ -65,8 +66,8 @@ def compile_networks(
 
 def _compile(source: Source, chip: Chip, progress: Progress) -> ImageContent:
     return compile_model(
-        source.path, chip, source.calibration, name=source.name, meta_extra=source.meta_extra,
-        wishes=source.wishes, progress=progress,
+        source.path, chip, source.calibration, fixed=source.fixed, name=source.name,
+        meta_extra=source.meta_extra, wishes=source.wishes, progress=progress,
     )  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def _side_by_side(
 
 def _least_bytes(source: Source, chip: Chip) -> int:
     """Cells and vector weights that a network needs at least."""
-    graph = import_onnx(source.path)
+    graph = import_onnx(source.path, source.fixed)
     blocks = graph_blocks(graph, chip, 1)
     return sum(b.n_lines * b.n_cols for b in blocks) + vector_weight_bytes(graph, chip)
 

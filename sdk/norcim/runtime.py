@@ -15,7 +15,7 @@ from norcim.chips.model import Chip
 from norcim.emulator import Emulator
 from norcim.errors import EXIT_UNSUPPORTED, EXIT_USAGE, NorcimError
 from norcim.fitting import NO_WISHES, Wishes, quantise_and_map
-from norcim.frontend import import_onnx
+from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
 from norcim.ir.graph import Graph
@@ -44,6 +44,7 @@ def compile_model(
     chip: Chip,
     calibration: Mapping[str, Array] | None = None,
     *,
+    fixed: Fixed = NOTHING_FIXED,
     name: str = "",
     meta_extra: Mapping[str, Any] | None = None,
     wishes: Wishes = NO_WISHES,
@@ -54,19 +55,21 @@ def compile_model(
     calibration  per model input, an array (n, *input shape); a single array may stand under any
                  name. uint8 arrays for a float input mean that the input's values are codes
                  0..255, taken as they are. None only where nothing has to be chosen from data.
+    fixed        shapes of inputs that the model leaves open, and inputs that become constants
     meta_extra   goes into the image's metadata (labels, front end, ...)
     wishes       an accuracy or cell budget, and choices for single layers
     Returns the image's content, ready for `norcim.image.build_image`. Deterministic.
     Raises NorcimError: NC-E02xx for the model, NC-E03xx if it does not fit, NC-E04xx for the
     calibration set.
     """
-    graph = import_onnx(path)
+    graph = import_onnx(path, fixed)
     progress("check fit", 0, 1)
     check_support(graph, chip)
     data, integer = _calibration(graph, chip, calibration)
     meta = {
         "name": name or graph.name or Path(path).stem,
         "compiler": f"norcim {norcim.__version__}",
+        **fixed.to_meta(),
         **(meta_extra or {}),
     }
     content = quantise_and_map(graph, chip, data, integer, meta, wishes, progress)
@@ -76,10 +79,12 @@ def compile_model(
     return _with_known_answer(content, data, graph)
 
 
-def trial_content(path: str | Path, chip: Chip, graph: Graph) -> ImageContent:
+def trial_content(
+    path: str | Path, chip: Chip, graph: Graph, fixed: Fixed = NOTHING_FIXED
+) -> ImageContent:
     """The program that a model becomes, calibrated on noise: its sizes are right, no numbers are.
 
-    graph  what the model imports as
+    graph  what the model imports as, with `fixed`
     Raises as `compile_model`.
     """
     rng = np.random.default_rng(0)
@@ -89,7 +94,7 @@ def trial_content(path: str | Path, chip: Chip, graph: Graph) -> ImageContent:
             noise[port.tensor] = rng.normal(size=(2, *port.shape)).astype(np.float32)
         else:
             noise[port.tensor] = rng.integers(0, 100, (2, *port.shape)).astype(port.codes)
-    return compile_model(path, chip, noise)
+    return compile_model(path, chip, noise, fixed=fixed)
 
 
 def check_memories(content: ImageContent, chip: Chip) -> None:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @options.chip
+@options.fixed_inputs
 @options.common
-def analyse(model: str, chip: str) -> None:
+def analyse(
+    model: str, chip: str, input_shape: tuple[str, ...], fixed_values: tuple[str, ...]
+) -> None:
     """Say whether a model fits a chip; what it costs.
 
     Needs no calibration. Everything that is not supported is listed at once, with what to do;
@@ -34,10 +37,11 @@ def analyse(model: str, chip: str) -> None:
 
     files.refuse_image(model)
     loaded = load_chip(chip)
-    graph = import_onnx(model)
+    fixed = options.parse_fixed(input_shape, fixed_values)
+    graph = import_onnx(model, fixed)
     check_support(graph, loaded)
     rows = op_rows(graph)
-    content = trial_content(model, loaded, graph)
+    content = trial_content(model, loaded, graph, fixed)
     found = estimate(content, loaded)
     needs = memory_needs(content)
     total = {

@@ -14,6 +14,7 @@ from norcim.errors import EXIT_USAGE, NorcimError
 from norcim_cli import console, files, options
 
 if TYPE_CHECKING:
+    from norcim.frontend import Fixed
     from norcim.image import ImageContent
     from norcim.joint import Source
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Ranges, gains, tiles of single layers, as TOML. Of several models: one each, - for none.",
 )
+@options.fixed_inputs
 @options.output(doc="Image to write; default: the model's name with .cim, in this folder.")
 @click.option(
     "--name",
@@ -75,7 +77,8 @@ if TYPE_CHECKING:
 def compile_(
     models: tuple[str, ...], chip: str, calibrations: tuple[str, ...],
     accuracy_budget: float | None, cell_budget: int | None, configs: tuple[str, ...],
-    output: str | None, names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
+    input_shape: tuple[str, ...], fixed_values: tuple[str, ...], output: str | None,
+    names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
     sign_key: str | None, overwrite: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Turn an ONNX model into a weight image.
@@ -104,6 +107,7 @@ def compile_(
         _one_each("--name", names, models),
         _one_each("--meta", meta_files, models),
     )
+    sources = _with_fixed(sources, options.parse_fixed(input_shape, fixed_values))
     sources = _with_wishes(
         sources, accuracy_budget, cell_budget, _one_each("--config", configs, models)
     )
@@ -144,6 +148,13 @@ def _sources(
             models, calibrations, names, meta_files, strict=True
         )
     ]
+
+
+def _with_fixed(sources: list[Source], fixed: Fixed) -> list[Source]:
+    from norcim.frontend import share_fixed
+
+    shares = share_fixed([source.path for source in sources], fixed)
+    return [replace(source, fixed=share) for source, share in zip(sources, shares, strict=True)]
 
 
 def _with_wishes(

@@ -45,7 +45,7 @@ def eval_(
     percentiles of the accuracy over them; docs/cells.md.
     """
     from norcim.analysis.evaluation import measure
-    from norcim.frontend import import_onnx
+    from norcim.frontend import Fixed, import_onnx
     from norcim_cli.vectors import load_samples
 
     _, content, _ = files.load_network(image, network)
@@ -55,7 +55,12 @@ def eval_(
         return
     if model is not None:
         files.refuse_image(model)
-    found = measure(content, inputs, labels, None if model is None else import_onnx(model))
+    found = measure(
+        content,
+        inputs,
+        labels,
+        None if model is None else import_onnx(model, Fixed.from_meta(content.meta)),
+    )
     if console.STATE.json_mode:
         console.emit("eval.v1", {**asdict(found), "accuracy": found.accuracy})
         return

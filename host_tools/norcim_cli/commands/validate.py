@@ -93,11 +93,13 @@ def _inputs(
 
 def _show_errors(content: ImageContent, inputs: list[Bytes], model: str) -> None:
     from norcim.analysis.evaluation import measure
-    from norcim.frontend import import_onnx
+    from norcim.frontend import Fixed, import_onnx
     from norcim_cli.commands.eval import print_layers
 
     files.refuse_image(model)
-    layers = measure(content, inputs, None, import_onnx(model)).layers
+    layers = measure(
+        content, inputs, None, import_onnx(model, Fixed.from_meta(content.meta))
+    ).layers
     if console.STATE.json_mode:
         for layer in layers:
             console.emit("layer_error.v1", asdict(layer))

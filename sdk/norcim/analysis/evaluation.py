@@ -16,6 +16,7 @@ from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.image.model import ImageContent
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Floats, Graph
+from norcim.ir.ops import WIDE
 from norcim.spec.program import Opcode, Port
 
 Bytes = npt.NDArray[np.uint8]
@@ -178,7 +179,7 @@ def _is_compared(content: ImageContent, index: int, graph: Graph) -> bool:
     Pieces of a tensor do not, nor do tables that the compiler put in (`norcim.quantise`).
     """
     meta = _meta_of(content, index)
-    return meta.get("kind") != "move" and str(meta["tensor"]) in graph.tensors
+    return meta.get("kind") not in ("move", *WIDE) and str(meta["tensor"]) in graph.tensors
 
 
 def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from norcim.errors import NorcimError
 from norcim.frontend.values import Factor, Unsupported, View, contiguous, merge
 from norcim.ir.graph import Floats, Op, QParams, Shape, Tensor, WeightCodes
+from norcim.ir.ops import WIDE
 
 MAX_ELEMENTS = 1 << 24
 """Elements that one tensor may have: far above any chip, far below what would hurt the host."""
@@ -48,6 +49,7 @@ class Builder:
         self.input_shapes: dict[str, tuple[int, ...]] = {}
         self.wanted: dict[str, tuple[tuple[int, ...], Shape]] = {}
         self._roots: dict[str, str] = {}
+        self._wide: set[str] = set()
 
     # -- tensors and operations
 
@@ -78,6 +80,8 @@ class Builder:
             raise Unsupported(f"its output is empty: {shape}")
         output = self.add_tensor(name or node, shape)
         frozen = MappingProxyType(dict(attrs or {}))
+        if kind in WIDE:
+            self._wide.add(output)
         self.ops.append(Op(kind, node, tuple(inputs), output, frozen, weight, bias, weight_codes))
         return output
 
@@ -109,6 +113,10 @@ class Builder:
     def set_qparams(self, tensor: str, qparams: QParams) -> None:
         """Fix the quantisation of a tensor."""
         self.tensors[tensor] = replace(self.tensors[tensor], qparams=qparams)
+
+    def is_wide(self, tensor: str) -> bool:
+        """Whether it is a state of 16 bits."""
+        return tensor in self._wide
 
     # -- layout
 

@@ -11,7 +11,8 @@ from norcim.frontend.batch import settled, shift
 from norcim.frontend.builder import Builder, check_budget, input_layout, port_order
 from norcim.frontend.call import Call
 from norcim.frontend.constants import FOLDABLE, constant_node, fold
-from norcim.frontend.load import Dim, Model, Node, ValueInfo, damaged
+from norcim.frontend.control import CONTROL, Control
+from norcim.frontend.load import Dim, Model, Node, Subgraph, ValueInfo, damaged
 from norcim.frontend.ops_recurrent import RECURRENT
 from norcim.frontend.registry import DEFAULT_WORKAROUND, HANDLERS, KEEPS_CODES, WORKAROUNDS
 from norcim.frontend.values import Const, MovesBatch, Unknown, Unsupported, Value, View
@@ -21,12 +22,18 @@ Layouts = Mapping[str, tuple[tuple[int, ...], Shape]]
 """Per graph input: the order of its axes and the (h, w, c) that its tensor has."""
 
 
+MAX_NODES = 50_000
+"""Nodes that are imported, those of repeated bodies each time."""
+
+
 @dataclass
 class _Import:
     model: Model
     builder: Builder
     values: dict[str, Value] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)  # in this graph, not in those around it
     problems: dict[str, str] = field(default_factory=dict)
+    n_nodes: int = 0
 
 
 def to_graph(model: Model) -> Graph:
@@ -78,6 +85,7 @@ def _walk(model: Model, layouts: Layouts, batch: int | None) -> _Import:
         except _OpenShape as refusal:
             open_shapes.append(refusal.error)
             state.values[info.name] = Unknown()
+    state.written = set(state.values)
     for node in model.nodes:
         _import_node(state, node)
     if state.problems:
@@ -86,8 +94,22 @@ def _walk(model: Model, layouts: Layouts, batch: int | None) -> _Import:
         )
         raise _unsupported(state.problems)
     if open_shapes:
-        raise open_shapes[0]
+        raise _all_of(open_shapes)
     return state
+
+
+def _all_of(errors: Sequence[NorcimError]) -> NorcimError:
+    """One error for all inputs that are not fixed."""
+    if len(errors) == 1:
+        return errors[0]
+    return NorcimError(
+        errors[0].id,
+        f"{len(errors)} inputs are not fixed",
+        where="; ".join(f"{e.where}: {e.got}" if e.got else e.where for e in errors),
+        why=errors[0].why,
+        fix="; ".join(dict.fromkeys(e.fix for e in errors)),
+        exit_code=EXIT_UNSUPPORTED,
+    )
 
 
 def _fixed_batch(model: Model) -> int | None:
@@ -133,18 +155,21 @@ def _static_shape(info: ValueInfo, batched: bool) -> tuple[int, ...]:
             expected="(batch, ...) where every dimension but the batch is a number",
             got=problem,
             why="tiles and memory are laid out for one shape; norcim cannot choose it for you",
-            fix="export with a static shape, or fix it: python -m "
-            "onnxruntime.tools.make_dynamic_shape_fixed, onnxsim --overwrite-input-shape",
+            fix=f"fix it with --input-shape {info.name}=SIZES (all of them, the batch too), or "
+            "export with a static shape",
             exit_code=EXIT_UNSUPPORTED,
         )
         raise _OpenShape(error)
     if info.dtype not in (*_FLOATS, "int8", "uint8"):
-        fix = "export with float, int8 or uint8 inputs, or make it a constant"
+        fix = f"make it a constant with --set {info.name}=NUMBERS, or export it as float"
         raise _OpenShape(_unsupported({f"input {info.name}: type {info.dtype}": fix}))
     return tuple(int(dim) for dim in dims[1 if batched else 0 :])
 
 
 def _import_node(state: _Import, node: Node) -> None:
+    state.n_nodes += 1
+    if state.n_nodes > MAX_NODES:
+        raise _unsupported({f"{node.op} {node.name}: more than {MAX_NODES:,} nodes, unrolled": ""})
     try:
         values = tuple(state.values[name] for name in node.inputs)
     except KeyError as error:
@@ -158,15 +183,34 @@ def _import_node(state: _Import, node: Node) -> None:
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise damaged(f"{node.op} {node.name}", str(error)) from error
     for name, value in zip(node.outputs, results, strict=False):
-        if name and name in state.values:
+        if name and name in state.written:
             raise damaged(node.name, f"it writes {name!r}, which is written already")
         if name:
             state.values[name] = value
+            state.written.add(name)
+
+
+def _run_body(state: _Import, body: Subgraph, inputs: Sequence[Value]) -> Sequence[Value]:
+    """Import a branch or body in place; what it writes is seen inside it only."""
+    if len(inputs) != len(body.inputs):
+        raise ValueError(f"a body of {len(body.inputs)} inputs, given {len(inputs)}")
+    outer, written = state.values, state.written
+    own: dict[str, Value] = {name: Const(array) for name, array in body.constants.items()}
+    own.update(zip(body.inputs, inputs, strict=True))
+    state.values, state.written = {**outer, **own}, set(own)
+    try:
+        for node in body.nodes:
+            _import_node(state, node)
+        return [state.values[name] for name in body.outputs]
+    finally:
+        state.values, state.written = outer, written
 
 
 def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
     if node.op == "Constant":
         return [constant_node(node)]
+    if node.op in CONTROL and not node.domain:
+        return _controlled(state, node, values)
     if node.domain or not (node.op in HANDLERS or node.op in FOLDABLE):
         raise Unsupported("")
     unknown = [value for value in values if isinstance(value, Unknown)]
@@ -189,6 +233,15 @@ def _results(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[
         if not possible or len(state.builder.ops) > n_ops:
             raise
         return _shifted(state, node, values)
+
+
+def _controlled(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:
+    control = Control(
+        node, values, state.model.opset,
+        run=lambda body, inputs: _run_body(state, body, inputs),
+        make=lambda inner, given: _results(state, inner, given)[0],
+    )  # fmt: skip
+    return CONTROL[node.op](control)
 
 
 def _handled(state: _Import, node: Node, values: tuple[Value, ...]) -> Sequence[Value]:

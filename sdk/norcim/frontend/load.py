@@ -24,6 +24,8 @@ Dim = int | str
 """A dimension: its size, or the name of a symbol ("" if it has none)."""
 
 MIN_OPSET = 7
+MAX_NESTING = 16
+"""Branches within branches."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 _NAME_LENGTH = 60
 
@@ -49,6 +51,16 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """A branch or body: nodes, own constants, names of inputs and outputs."""
+
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Array]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ def _parse(proto: onnx.ModelProto, path: Path) -> Model:
     return Model(
         name=short_name(graph.name, path.stem),
         opset=_opset(proto),
-        nodes=tuple(_node(node, position, path) for position, node in enumerate(graph.node)),
+        nodes=_nodes(graph, path, 0),
         constants=constants,
         inputs=tuple(_value_info(v) for v in graph.input if v.name not in constants),
         outputs=tuple(_value_info(v) for v in graph.output),
@@ -191,7 +203,24 @@ def _value_info(info: onnx.ValueInfoProto) -> ValueInfo:
     return ValueInfo(info.name, dtype, dims)
 
 
-def _node(node: onnx.NodeProto, position: int, path: Path) -> Node:
+def _nodes(graph: onnx.GraphProto, path: Path, depth: int) -> tuple[Node, ...]:
+    return tuple(_node(node, place, path, depth) for place, node in enumerate(graph.node))
+
+
+def _subgraph(graph: onnx.GraphProto, path: Path, depth: int) -> Subgraph:
+    if depth > MAX_NESTING:
+        raise unsupported_file(f"graphs nested more than {MAX_NESTING} deep", "flatten the model")
+    for sparse in graph.sparse_initializer:
+        raise unsupported_file(f"sparse initialiser {sparse.values.name!r}", "store it dense")
+    return Subgraph(
+        _nodes(graph, path, depth),
+        {t.name: _to_array(t, path) for t in graph.initializer},
+        tuple(value.name for value in graph.input),
+        tuple(value.name for value in graph.output),
+    )
+
+
+def _node(node: onnx.NodeProto, position: int, path: Path, depth: int) -> Node:
     fallback = node.output[0] if node.output else f"{node.op_type}_{position}"
     domain = "" if node.domain in STANDARD_DOMAINS else node.domain
     return Node(
@@ -200,16 +229,18 @@ def _node(node: onnx.NodeProto, position: int, path: Path) -> Node:
         name=short_name(node.name, short_name(fallback)),
         inputs=tuple(node.input),
         outputs=tuple(node.output),
-        attrs={a.name: _attribute(a, path) for a in node.attribute},
+        attrs={a.name: _attribute(a, path, depth) for a in node.attribute},
     )
 
 
-def _attribute(attribute: onnx.AttributeProto, path: Path) -> Any:
+def _attribute(attribute: onnx.AttributeProto, path: Path, depth: int) -> Any:
     kinds = onnx.AttributeProto
     if attribute.type == kinds.TENSOR:
         return _to_array(attribute.t, path)
-    if attribute.type in (kinds.GRAPH, kinds.GRAPHS):
-        return None  # control flow is refused by its operation's name
+    if attribute.type == kinds.GRAPH:
+        return _subgraph(attribute.g, path, depth + 1)
+    if attribute.type == kinds.GRAPHS:
+        return None  # no operation that is supported has them
     value = onnx.helper.get_attribute_value(attribute)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from norcim.frontend.constants import FOLDABLE
+from norcim.frontend.control import CONTROL
 from norcim.frontend.load import MIN_OPSET
 from norcim.frontend.registry import HANDLERS
 
@@ -33,10 +34,11 @@ _PLACES = {
     "ReduceSumSquare",
     COPY: "Concat Expand Gather Pad Slice Split Tile",
     f"{FREE}, or {COPY}": "DepthToSpace Flatten Reshape SpaceToDepth Squeeze Transpose Unsqueeze",
+    "what is in it": "If Loop Scan",
     FREE: "Cast DequantizeLinear Dropout DynamicQuantizeLinear Identity Shape",
     f"{TABLE}, or part of the operator before it": "Clip QuantizeLinear Relu",
     f"{TABLE}; {VECTOR} for a slope a channel": "PRelu",
-    FIRMWARE: "Softmax",
+    FIRMWARE: "ArgMax Softmax",
 }
 
 
@@ -62,11 +64,12 @@ def operators() -> list[Operator]:
             first[schema.name] = min(known, schema.since_version)
     places = {name: where for where, names in _PLACES.items() for name in names.split()}
     rows = []
-    for name in (*sorted(HANDLERS), *sorted(set(FOLDABLE) - set(HANDLERS))):
-        known = name in HANDLERS
+    handlers = {**HANDLERS, **CONTROL}
+    for name in (*sorted(handlers), *sorted(set(FOLDABLE) - set(handlers))):
+        known = name in handlers
         opsets = f"{max(first.get(name, MIN_OPSET), MIN_OPSET)}..{newest}"
         where = places.get(name, TABLE) if known else FOLDED
-        rows.append(Operator(name, opsets, where, first_line(HANDLERS[name]) if known else ""))
+        rows.append(Operator(name, opsets, where, first_line(handlers[name]) if known else ""))
     return rows
 
 

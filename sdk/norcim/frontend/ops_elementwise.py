@@ -134,8 +134,21 @@ def relu(call: Call) -> Value:
 
 
 def clip(call: Call) -> Value:
-    """Clip, with limits as attributes (opset 6) or constant inputs (opset 11)."""
-    return clamped(call, call.real(0), _limit(call, "min", 1, -inf), _limit(call, "max", 2, inf))
+    """Clip; limits that are activations as Max and Min."""
+    x = call.real(0)
+    lower, upper = (call.value(index) for index in (1, 2))
+    if not isinstance(lower, View) and not isinstance(upper, View):
+        return clamped(call, x, _limit(call, "min", 1, -inf), _limit(call, "max", 2, inf))
+    y: Value = x
+    for index, (bound, pair) in enumerate(((lower, _larger), (upper, _smaller)), 1):
+        if isinstance(bound, View):
+            y = pair(replace(call, values=(y, bound)))
+        elif bound is not None:
+            limit = _limit(call, "", index, 0.0)
+            lo, hi = (limit, inf) if index == 1 else (-inf, limit)
+            assert isinstance(y, View)
+            y = clamped(call, y, lo, hi)
+    return y
 
 
 def _limit(call: Call, name: str, index: int, default: float) -> float:

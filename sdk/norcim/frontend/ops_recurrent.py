@@ -90,7 +90,7 @@ _Step = Callable[[_Layer, View, _State], _State]
 
 
 def lstm(call: Call) -> tuple[Value, ...]:
-    """LSTM in every direction, unrolled; no peepholes. The cell state has 8 bits."""
+    """LSTM in every direction, unrolled; no peepholes. The cell state has 16 bits."""
     if call.const(7) is not None and np.any(call.numbers(7)):
         raise Unsupported("peepholes", "train without them")
     if call.attr("input_forget", 0):
@@ -103,14 +103,17 @@ def _lstm_step(layer: _Layer, x: View, state: _State) -> _State:
     total = x if h is None else binary(call, "add", x, layer.product(h, 0, 4, False))
     gates = layer.activate(layer.gate(total, 0, 3), 0)  # input, output, forget
     new = layer.activate(layer.gate(total, 3), 1)
-    cell = binary(call, "mul", layer.gate(gates, 0), new)
-    if c is not None:
-        cell = binary(call, "add", binary(call, "mul", layer.gate(gates, 2), c), cell)
+    if c is None:
+        cell = binary(call, "mul", layer.gate(gates, 0), new)
+    else:
+        size = layer.size
+        both = _joined(call, [(gates, 0), (gates, 2 * size)], size)
+        cell = _updated(call, both, new, c)
     return binary(call, "mul", layer.gate(gates, 1), layer.activate(cell, 2, clip=False)), cell
 
 
 def gru(call: Call) -> tuple[Value, ...]:
-    """GRU in every direction, reset before or after the product, unrolled."""
+    """GRU in every direction, reset before or after the product, unrolled; a state of 16 bits."""
     return _run(call, 3, ("Sigmoid", "Tanh"), (5,), _gru_step)
 
 
@@ -134,10 +137,33 @@ def _gru_step(layer: _Layer, x: View, state: _State) -> _State:
         inner = binary(call, "add", inner, layer.product(held, 2, 1, False))
     new = layer.activate(inner, 1)
     rest = affine(call, update, -np.ones(()), np.ones(()))  # 1 - update
-    result = binary(call, "mul", rest, new)
-    if h is not None:
-        result = binary(call, "add", result, binary(call, "mul", update, h))
-    return (result,)
+    if h is None:
+        return (binary(call, "mul", rest, new),)
+    both = _joined(call, [(rest, 0), (update, 0)], layer.size)
+    return (_updated(call, both, new, h),)
+
+
+def _joined(call: Call, gates: Sequence[tuple[View, int]], size: int) -> View:
+    """The gate that lets in, then the one that keeps: (2 * size,).
+
+    gates  vectors, and the element from which on each is a gate
+    """
+    parts = [
+        Part(view, (Span(first, place * size, (Loop(size, 1, 1),)),))
+        for place, (view, first) in enumerate(gates)
+    ]
+    return assemble(call.builder, call.node.name, f"{call.node.name}~gates", parts, (2 * size,))
+
+
+def _updated(call: Call, gates: View, new: View, old: View) -> View:
+    """A state (size,) of 16 bits, gone on by one step."""
+    builder, name = call.builder, call.node.name
+    shape = (1, 1, new.shape[0])
+    flat, incoming, state = (builder.materialise(v, ([], [], [0]), name) for v in (gates, new, old))
+    pair = builder.reshape(flat, (2, 1, shape[2]), name)
+    if not builder.is_wide(state):
+        state = builder.emit("widen", name, [state], shape)
+    return contiguous(builder.emit("update", name, [pair, incoming, state], shape), shape[2:])
 
 
 def rnn(call: Call) -> tuple[Value, ...]:

@@ -17,6 +17,7 @@ from norcim.frontend import ops_products as products
 from norcim.frontend import ops_quant as quant
 from norcim.frontend import ops_recurrent as recurrent
 from norcim.frontend import ops_resize as resize
+from norcim.frontend import ops_select as select
 from norcim.frontend import ops_shape as shape
 from norcim.frontend.call import Handler
 
@@ -26,6 +27,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "Acos": elementwise.table_handler("acos"),
         "Acosh": elementwise.table_handler("acosh"),
         "Add": elementwise.add,
+        "ArgMax": select.arg_max,
         "Asin": elementwise.table_handler("asin"),
         "Asinh": elementwise.table_handler("asinh"),
         "Atan": elementwise.table_handler("atan"),
@@ -145,7 +147,7 @@ KEEPS_CODES = frozenset(
 
 WORKAROUNDS: Mapping[str, str] = MappingProxyType(
     {
-        "ArgMax": "take the largest on the host; `norcim run` and `eval` do",
+        "ArgMin": "negate the input of an ArgMax, or take the smallest on the host",
         "BitShift": "compute it on the host",
         "Einsum": "write it as MatMul and Transpose",
         "GatherElements": "select on the host before the model",

@@ -154,6 +154,22 @@ def pad(op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
     return _pad(inputs[0], op.attrs["pads"], op.attrs["value"])
 
 
+def argmax(_op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
+    """Index of the first largest channel."""
+    return np.asarray(inputs[0].argmax(axis=-1)[..., None], np.float32)
+
+
+def widen(_op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
+    """The values as they are."""
+    return inputs[0]
+
+
+def update(_op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
+    """take * new + keep * old."""
+    gates, new, old = inputs
+    return gates[:, :1] * new + gates[:, 1:] * old
+
+
 def softmax(_op: Op, inputs: Sequence[Floats], _out_shape: Shape) -> Floats:
     """Softmax over channels."""
     e = np.exp(inputs[0] - inputs[0].max(axis=3, keepdims=True))

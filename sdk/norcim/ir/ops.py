@@ -14,6 +14,11 @@ Attributes (all tuples are (y, x)):
   transpose perm: order of (h, w, c)
   pad      pads: (top, left, bottom, right); value: float
   softmax  none; over channels
+  argmax   none; over channels, of which one stays
+  widen    none; (1, 1, c), whose values are those of the input
+  update   none; gates (2, 1, c): what lets in, what keeps; what comes in (1, 1, c); the old state
+           (1, 1, c), which a widen or an update wrote. WIDE lists the kinds that write states of 16
+           bits; who else reads one gets it rounded to 8
   move     pieces: tuple of `norcim.ir.moves.Piece`, which cover the output once
 """
 
@@ -29,7 +34,7 @@ from norcim.ir.functions import TABLE_FUNCTIONS
 from norcim.ir.graph import Floats, Op, Shape
 from norcim.ir.window import out_sizes
 
-__all__ = ["OPS", "TABLE_FUNCTIONS", "OpKind"]
+__all__ = ["OPS", "TABLE_FUNCTIONS", "WIDE", "OpKind"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,18 @@ def _same_shape(_op: Op, shapes: Sequence[Shape], _declared: Shape) -> Shape:
     return shapes[0]
 
 
+def _index_shape(_op: Op, shapes: Sequence[Shape], _declared: Shape) -> Shape:
+    return (*shapes[0][:2], 1)
+
+
+def _update_shape(_op: Op, shapes: Sequence[Shape], _declared: Shape) -> Shape:
+    gates, new, state = shapes
+    c = state[2]
+    if (gates, new, state) != ((2, 1, c), (1, 1, c), (1, 1, c)):
+        raise ValueError(f"gates {gates}, what comes in {new} and the state {state} do not fit")
+    return state
+
+
 def _reshape_shape(_op: Op, shapes: Sequence[Shape], declared: Shape) -> Shape:
     if prod(shapes[0]) != prod(declared):
         raise ValueError(f"{shapes[0]} and {declared} differ in size")
@@ -98,6 +115,8 @@ def _pad_shape(op: Op, shapes: Sequence[Shape], _declared: Shape) -> Shape:
     h, w, c = shapes[0]
     return (h + top + bottom, w + left + right, c)
 
+
+WIDE = ("widen", "update")
 
 _CONV = ("stride", "dilation", "pads", "groups", "clamp")
 _MAXPOOL = ("kernel", "stride", "dilation", "pads")
@@ -127,6 +146,12 @@ OPS: Mapping[str, OpKind] = MappingProxyType(
         "pad": OpKind("A constant border.", ("pads", "value"), 1, _pad_shape, kernels.pad),
         "move": OpKind(
             "Boxes of elements put elsewhere.", ("pieces",), 0, moves.move_shape, moves.move
+        ),
+        "argmax": OpKind("Index of the largest channel.", (), 1, _index_shape, kernels.argmax),
+        "widen": OpKind("A state of 16 bits begins.", (), 1, _same_shape, kernels.widen),
+        "update": OpKind(
+            "A state of 16 bits goes on: take * new + keep * old.",
+            (), 3, _update_shape, kernels.update,
         ),
         "softmax": OpKind("Softmax over channels.", (), 1, _same_shape, kernels.softmax),
     }

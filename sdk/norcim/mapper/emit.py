@@ -274,6 +274,33 @@ def _softmax(s: _Sections, op: QuantOp) -> None:
     _append(s, op, d)
 
 
+def _argmax(s: _Sections, op: QuantOp) -> None:
+    _append(s, op, replace(_base(s, op, Opcode.FIRMWARE), function=Function.ARGMAX))
+
+
+def _widen(s: _Sections, op: QuantOp) -> None:
+    """A copy with a second row, which lies outside the input: the table makes its zero a 0."""
+    q, c = s.q(op.op.inputs[0]), s.shape(op.op.output)[2]
+    table = s.table(op.arrays["table"].astype(np.uint8).tobytes())
+    d = replace(
+        _base(s, op, Opcode.COPY), out_h=2, out_row_stride=c, pad_value=q.zero_point & 0xFF,
+        use_table=1, table=table,
+    )  # fmt: skip
+    _append(s, op, d)
+
+
+def _update(s: _Sections, op: QuantOp) -> None:
+    gates, new, old = op.op.inputs
+    c = s.shape(op.op.output)[2]
+    d = replace(
+        _base(s, op, Opcode.FIRMWARE), function=Function.UPDATE, in_zp=s.q(gates).zero_point,
+        in2_addr=s.memory.addr[new], in2_row_stride=c, in2_pixel_stride=c,
+        in2_zp=s.q(new).zero_point, in2_signed=int(s.q(new).signed), argument=s.memory.addr[old],
+        out_h=2, out_row_stride=c, **op.numbers,
+    )  # fmt: skip
+    _append(s, op, d)
+
+
 def _reshape(s: _Sections, op: QuantOp) -> None:
     """Nothing to do: the output shares the input's bytes."""
 
@@ -333,6 +360,9 @@ _EMIT: dict[str, Callable[[_Sections, QuantOp], None]] = {
     "clip": _table,
     "table": _table,
     "softmax": _softmax,
+    "argmax": _argmax,
+    "widen": _widen,
+    "update": _update,
     "reshape": _reshape,
     "transpose": _transpose,
     "pad": _pad,

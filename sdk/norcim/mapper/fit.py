@@ -23,6 +23,7 @@ _NEEDED_VECTOR_OP = {
     "transpose": "copy",
     "pad": "copy",
     "move": "copy",
+    "widen": "copy",
 }
 
 
@@ -71,7 +72,7 @@ def _check_operations(graph: Graph, chip: Chip) -> None:
             "NC-E0305",
             f"chip {chip.name!r} has no hardware for {len(missing)} operation(s)",
             where=", ".join(missing),
-            expected="one of: conv, softmax, " + ", ".join(sorted(chip.vector_ops)),
+            expected="one of: conv, softmax, argmax, update, " + ", ".join(sorted(chip.vector_ops)),
             fix="take another chip (`norcim chips`), or replace these operations",
             exit_code=EXIT_UNSUPPORTED,
         )

@@ -8,6 +8,7 @@ from math import prod
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.ir.graph import Graph
+from norcim.ir.ops import WIDE
 
 ALIGNMENT = 8
 """Tensors start at multiples of this many bytes: one beat of the NPU's memory port."""
@@ -58,8 +59,11 @@ def _spans(graph: Graph) -> tuple[dict[str, _Span], dict[str, str]]:
     root: dict[str, str] = {}
     spans: dict[str, _Span] = {}
 
+    wide = {op.output for op in graph.ops if op.kind in WIDE}
+
     def start(name: str, index: int) -> None:
-        size = -(-prod(graph.tensors[name].shape) // ALIGNMENT) * ALIGNMENT
+        n_bytes = prod(graph.tensors[name].shape) * (2 if name in wide else 1)
+        size = -(-n_bytes // ALIGNMENT) * ALIGNMENT
         root[name] = name
         spans[name] = _Span(size, index, index, [name])
 

@@ -14,6 +14,7 @@ from norcim.ir.functions import apply_table
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import QuantOp
 from norcim.ir.moves import carry
+from norcim.ir.ops import WIDE
 from norcim.quantise.scales import activation_qparams, clamp_codes, dequantise, quantise
 from norcim.spec.program import Stage
 
@@ -36,6 +37,10 @@ def quantise_op(
 ) -> QuantOp:
     """Decide the integers of one op; adds its output to `q` and `codes`."""
     wanted = graph.tensors[op.output].qparams
+    if op.kind in WIDE:
+        q[op.output], done, state = _STATES[op.kind](op, q, codes, expected[op.output])
+        codes[op.output], codes[_low(op.output)] = state[:, :1, None], state[:, 1:, None]
+        return done
     rule = _RULES[op.kind]
     q_out, done, out = rule(
         op,
@@ -239,6 +244,55 @@ def _softmax(
     )
 
 
+def _argmax(
+    op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
+) -> _Result:
+    q_out = QParams(1.0, 0, False)
+    return q_out, QuantOp(op, (q_out.lo, q_out.hi)), arith.arg_max(x[0])
+
+
+def _low(name: str) -> str:
+    """Under which name the low bytes of a state are kept beside its codes."""
+    return f"{name}~low"
+
+
+def _state_qparams(expected: Floats) -> QParams:
+    """For a state, whose high bytes are its codes: zero is 0."""
+    return QParams(max(float(np.abs(expected).max()), 1e-6) / 127, 0, True)
+
+
+def _widen(
+    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats
+) -> tuple[QParams, QuantOp, Codes]:
+    """8 bits become the high bytes of a state, through a table; its low bytes are 0."""
+    source = op.inputs[0]
+    q_out = _state_qparams(expected)
+    table = _entries(q[source], q_out, lambda real: real)
+    high = table[codes[source] & 0xFF][:, :, 0]
+    done = QuantOp(op, (q_out.lo, q_out.hi), arrays={"table": table & 0xFF})
+    return q_out, done, np.concatenate([high, np.zeros_like(high)], axis=1)
+
+
+def _update(
+    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats
+) -> tuple[QParams, QuantOp, Codes]:
+    gates, new, old = op.inputs
+    steps = (256 * q[gates].scale * q[new].scale, q[gates].scale * q[old].scale)
+    least = max(steps) / _LARGEST_FACTOR
+    q_out = QParams(max(_state_qparams(expected).scale, least), 0, True)
+    pair, k = arith.encode_shared_shift((steps[0] / q_out.scale, steps[1] / q_out.scale))
+    state = np.concatenate([codes[old], codes[_low(old)]], axis=1)[:, :, 0]
+    zero_points = (q[gates].zero_point, q[new].zero_point)
+    found = arith.update(
+        codes[gates][:, :, 0], codes[new][:, 0, 0], state, zero_points, (pair[0], pair[1]), k
+    )
+    numbers = {"multiplier_a": pair[0], "multiplier_b": pair[1], "shift": k}
+    return q_out, QuantOp(op, (q_out.lo, q_out.hi), numbers=numbers), found
+
+
+_STATES = {"widen": _widen, "update": _update}
+
+
 def _move(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
@@ -281,4 +335,5 @@ _RULES: Mapping[str, _Rule] = {
     "clip": _clip,
     "table": _table,
     "softmax": _softmax,
+    "argmax": _argmax,
 }
