@@ -22,6 +22,7 @@ from norcim.emulator.mvm import (
     SWAPPED,
     Group,
     Part,
+    Weights,
     diagonal,
     finish,
     fuse,
@@ -189,18 +190,29 @@ class _Maker:
         if key not in self.columns:
             self.columns[key], gather = im2col(d, self.x, key, self.scratch)
             self.work.extend(gather)
-        n_lines = len(part.weights)
-        n_rows = n_lines // 2 if d.encoding == Encoding.PN else n_lines
+        pn = d.encoding == Encoding.PN
+        n_rows = len(part.weights) // (2 if pn else 1)
         rows = self.columns[key][:, part.k_first : part.k_first + n_rows]
-        if d.encoding == Encoding.PN:
-            lines: Floats = self.scratch.take((len(rows), n_lines), np.float32)
-            self.work.append(_make_split(rows, d.in_zp, lines))
-            rows = lines
-        self.work.append(make_product(rows, part.weights, acc))
+        if pn:
+            halves: Floats = self.scratch.take((2, *rows.shape), np.float32)
+            self.work.append(_make_split(rows, d.in_zp, halves))
+            rows = halves
+        self._product(rows, part.weights, acc)
         if each.variance is not None and variance is not None:
             squared: Floats = self.scratch.take(rows.shape, np.float32)
             self.work.append(_make_square(d, rows, squared))
-            self.work.append(make_product(squared, each.variance, variance))
+            self._product(squared, each.variance, variance)
+
+    def _product(self, rows: Floats, weights: Weights, acc: Floats) -> None:
+        """acc = rows @ weights; PN has two halves of both, whose products are summed."""
+        if rows.ndim == 2:
+            self.work.append(make_product(rows, weights, acc))
+            return
+        other: Floats = self.scratch.take(acc.shape, np.float32)
+        positive, negative = np.split(weights, 2)
+        self.work.append(make_product(rows[0], positive, acc))
+        self.work.append(make_product(rows[1], negative, other))
+        self.work.append(lambda: np.add(acc, other, out=acc))
 
     def _add_noise(self, fixed: Reals, acc: Floats, variance: Floats | None) -> None:
         """acc += noise * sqrt(variance + fixed)."""
@@ -237,17 +249,14 @@ def _make_square(d: Descriptor, codes: Floats, out: Floats) -> Thunk:
     return run
 
 
-def _make_split(rows: Floats, zero_point: int, lines: Floats) -> Thunk:
-    """PN: max(v, 0) on the first half of the lines and max(-v, 0) on the second."""
-    n = rows.shape[1]
-    positive, negative = lines[:, :n], lines[:, n:]
+def _make_split(rows: Floats, zero_point: int, halves: Floats) -> Thunk:
+    """PN: max(v, 0) and max(-v, 0) of rows (m, n) into halves (2, m, n)."""
     zero = np.float32(zero_point)
 
     def run() -> None:
-        np.subtract(zero, rows, out=negative)
-        np.negative(negative, out=positive)
-        np.maximum(negative, 0, out=negative)
-        np.maximum(positive, 0, out=positive)
+        np.subtract(zero, rows, out=halves[1])
+        np.negative(halves[1], out=halves[0])
+        np.maximum(halves, 0, out=halves)
 
     return run
 

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from norcim.errors import NorcimError
 from norcim.sweep import check_plot, parse_axis, plot_sweep, points_of
+from norcim_cli.main import main
+from tests.system.conftest import make_model
 
 AXES = [parse_axis("adc_bits=6,8"), parse_axis("sigma_w=0..4")]
 
@@ -65,3 +68,18 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         check_plot(Path("a.png"), AXES)
     assert caught.value.id == "NC-E0917"
     assert "norcim[report]" in str(caught.value)
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    model, x = make_model(tmp_path / "m.onnx", n_in=8, n_out=4), np.ones((20, 8), np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(20) % 4)
+    arguments = [
+        "sweep", str(model), "-c", "wtm2101", "--vary", "sigma_w=0,8", "--data",
+        str(tmp_path / "data.npz"), "--calibration", str(tmp_path / "data.npz"), "-o",
+        str(tmp_path / "s.json"), "--chips-sampled", "1", "--overwrite", "--plot",
+    ]  # fmt: skip
+    assert main([*arguments, str(tmp_path / "s.png")]) == 0
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*arguments, str(tmp_path / "s.bmp")]) == 2
+    assert "NC-E0916" in capsys.readouterr().err

@@ -59,9 +59,9 @@ class NoiseSource:
     def begin(self, first: int) -> None:
         """The next values are those of the samples first, first + 1, ... from their start."""
         numbers = np.arange(first, first + len(self._streams), dtype=np.uint64)
-        states = _mix(self._words[None, :] ^ _mix(numbers + np.uint64(1))[:, None])
-        for stream, (a, b, c) in zip(self._streams, states, strict=True):
-            state = np.array([a, b, c, 1], np.uint64)
+        states = np.ones((len(numbers), 4), np.uint64)
+        states[:, :3] = _mix(self._words[None, :] ^ _mix(numbers + np.uint64(1))[:, None])
+        for stream, state in zip(self._streams, states, strict=True):
             stream.state = {
                 "bit_generator": "SFC64",
                 "state": {"state": state},
