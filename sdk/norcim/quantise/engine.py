@@ -21,6 +21,7 @@ from norcim.ir.lowered import LayerError, QuantGraph
 from norcim.quantise import simple_ops
 from norcim.quantise.convs import quantise_conv
 from norcim.quantise.equalise import equalise
+from norcim.quantise.levels import level_norms
 from norcim.quantise.scales import (
     activation_qparams,
     dequantise,
@@ -29,6 +30,7 @@ from norcim.quantise.scales import (
     sample,
 )
 from norcim.quantise.shift_search import choose_copies
+from norcim.quantise.spans import limit_spans
 from norcim.quantise.state import Codes, Layout, State
 from norcim.spec.program import Rule, Stage
 
@@ -44,7 +46,8 @@ _OCTAVE_TOLERANCE = 0.002  # two scales this far from a power of two apart count
 class Prepared:
     """A graph ready to be quantised for a chip.
 
-    expected  its real values on the calibration set, by tensor, (n, h, w, c)
+    expected  its real values on the calibration set, by tensor, (n, h, w, c), cut to what the
+              readers can tell apart
     quarters  by tensor whose channels were scaled, see `QuantGraph`
     """
 
@@ -66,7 +69,16 @@ def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prep
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
+        levelled = level_norms(graph, expected)
+        if levelled is not graph:
+            graph = levelled
+            expected = {**evaluate(graph, calibration), **_shared(expected, graph)}
+        graph, expected = limit_spans(graph, expected)
     return Prepared(graph, expected, quarters)
+
+
+def _shared(values: Mapping[str, Floats], graph: Graph) -> dict[str, Floats]:
+    return {name: array for name, array in values.items() if name in graph.tensors}
 
 
 def wanted_copies(prepared: Prepared, chip: Chip) -> dict[str, int]:

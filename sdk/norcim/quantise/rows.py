@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from norcim.ir.graph import Op
 from norcim.ir.lowered import TileShape
+from norcim.quantise.scales import even_step
 
 Codes = npt.NDArray[np.float32]
 Taps = npt.NDArray[np.float32]
@@ -90,7 +91,7 @@ class Sampled:
 
     def thinned(self, limit: int) -> Sampled:
         """The extremes, and every n-th of the other positions, at most about `limit`."""
-        step = max(1, -(-len(self.taps) // limit))
+        step = even_step(len(self.taps), limit)
         kept = np.r_[: self.n_extremes, self.n_extremes : len(self.taps) : step]
         return Sampled(self.taps[kept], self.expected[kept], self.n_extremes)
 
@@ -100,7 +101,7 @@ def sample_positions(
 ) -> Sampled:
     """About `limit` output positions at equal distances over the whole set, and the extremes."""
     flat = expected.reshape(-1, expected.shape[-1])
-    step = max(1, -(-len(flat) // limit))
+    step = even_step(len(flat), limit)
     extremes = np.unique([flat.argmax(axis=0), flat.argmin(axis=0)])
     chosen = np.concatenate([extremes, np.arange(0, len(flat), step)])
     taps, offset = np.empty(0, np.float32), 0

@@ -19,8 +19,19 @@ _MAX_VALUES = 65536
 def sample(values: npt.NDArray[Any], limit: int = _MAX_VALUES) -> Real:
     """At most `limit` values, taken at equal distances: deterministic, in float64."""
     flat = values.reshape(-1)
-    step = -(-flat.size // limit)
-    return flat[::step].astype(np.float64)
+    return flat[:: even_step(flat.size, limit)].astype(np.float64)
+
+
+def even_step(size: int, limit: int) -> int:
+    """A step that takes at most `limit` of `size` elements and has no factor in common with it.
+
+    A step that divides a tensor's inner size would see the same channels or columns again and
+    again, and never the others.
+    """
+    step = max(1, -(-size // limit))
+    while math.gcd(step, size) > 1:
+        step += 1
+    return step
 
 
 def activation_qparams(values: Floats, clamp: tuple[float, float], signed: bool) -> QParams:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from norcim.ir.graph import QParams
-from norcim.quantise.scales import activation_qparams, dequantise, quantise, weight_codes
+from norcim.quantise.scales import activation_qparams, dequantise, quantise, sample, weight_codes
 
 OPEN = (-math.inf, math.inf)
 
@@ -44,3 +44,11 @@ def test_weights_have_a_scale_per_channel_and_silent_channels_survive() -> None:
 
 def test_nothing_observed_but_zero_gives_a_usable_scale() -> None:
     assert activation_qparams(np.zeros(10, np.float32), OPEN, False).scale > 0
+
+
+def test_a_sample_sees_every_channel() -> None:
+    """Its step has no factor in common with the size: a step of 64 would see one channel of 64."""
+    values = np.zeros((5000, 64), np.float32)
+    values[:, 7] = 64
+    assert sample(values).mean() == pytest.approx(1, rel=0.1)
+    assert sample(values[:0]).size == 0
