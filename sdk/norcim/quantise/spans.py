@@ -70,6 +70,8 @@ def _carried(graph: Graph, aimed: dict[str, Floats], cut: set[str]) -> set[str]:
 def _spans(graph: Graph, expected: Mapping[str, Floats], states: set[str]) -> dict[str, Span]:
     """The real values that the readers of a tensor tell apart, for those that do not tell all.
 
+    What only moves keeps its source's codes, so it has no span of its own.
+
     states  outputs that come back as inputs: they are cut like what else reads them
     """
     outputs = {port.tensor for port in graph.outputs}
@@ -78,7 +80,7 @@ def _spans(graph: Graph, expected: Mapping[str, Floats], states: set[str]) -> di
     for op in reversed(graph.ops):
         spans = asked.get(op.output, [_ALL])
         own = min(lo for lo, _ in spans), max(hi for _, hi in spans)
-        if math.isfinite(own[0]) and math.isfinite(own[1]):
+        if op.kind not in _MOVERS and math.isfinite(own[0]) and math.isfinite(own[1]):
             found[op.output] = own
         for index, name in enumerate(op.inputs):
             asked.setdefault(name, []).append(_read(op, index, own, expected))
