@@ -88,8 +88,8 @@ class _Offer:
 
 
 def quantise_and_map(
-    graph: Graph, chip: Chip, data: Mapping[str, Floats], integer: bool, meta: dict[str, Any],
-    wishes: Wishes, progress: Progress,
+    graph: Graph, chip: Chip, data: Mapping[str, Floats], integer: frozenset[str],
+    meta: dict[str, Any], wishes: Wishes, progress: Progress,
 ) -> ImageContent:  # fmt: skip
     """An image's content, its known-answer test left empty.
 
@@ -118,7 +118,7 @@ def quantise_and_map(
 
 
 def _fit(
-    prepared: Prepared, graph: Graph, chip: Chip, integer: bool, meta: dict[str, Any],
+    prepared: Prepared, graph: Graph, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
     wishes: Wishes, layer_db: float, progress: Progress,
 ) -> tuple[ImageContent, float]:  # fmt: skip
     """The first offer that fits, and the points that it loses on the calibration set."""

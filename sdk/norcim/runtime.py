@@ -134,8 +134,8 @@ def _with_known_answer(
 
 def _calibration(
     graph: Graph, chip: Chip, given: Mapping[str, Array] | None
-) -> tuple[dict[str, npt.NDArray[np.float32]], bool]:
-    """Calibration inputs as tensors (n, h, w, c), and whether they are codes 0..255."""
+) -> tuple[dict[str, npt.NDArray[np.float32]], frozenset[str]]:
+    """Calibration inputs as tensors (n, h, w, c), and those that are codes 0..255."""
     if given is None:
         if needs_calibration(graph, chip):
             raise require_calibration(graph, chip)
@@ -143,7 +143,7 @@ def _calibration(
             port.tensor: np.zeros((1, *graph.tensors[port.tensor].shape), np.float32)
             for port in graph.inputs
         }
-        return zeros, False
+        return zeros, frozenset()
     arrays = match_inputs([port.tensor for port in graph.inputs], given)
     tensors: dict[str, npt.NDArray[np.float32]] = {}
     for port, array in zip(graph.inputs, arrays, strict=True):
@@ -159,8 +159,10 @@ def _calibration(
             )  # fmt: skip
         shape = graph.tensors[port.tensor].shape
         tensors[port.tensor] = to_tensor(port, shape, shaped.astype(np.float32))
-    floats = all(port.codes == "float32" for port in graph.inputs)
-    return tensors, floats and all(array.dtype == np.uint8 for array in arrays)
+    pairs = zip(graph.inputs, arrays, strict=True)
+    return tensors, frozenset(
+        port.tensor for port, array in pairs if port.codes == "float32" and array.dtype == np.uint8
+    )
 
 
 def match_inputs(names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:

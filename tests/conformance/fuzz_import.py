@@ -2,9 +2,9 @@
 
 Run with `python -m tests.conformance.fuzz_import`.
 
-Seeds are the node tests of the onnx package. A mutated model must import or be refused with a
-NorcimError, within 10 s and 1 GiB beyond what the process has; anything else is a finding, kept as
-a file that the next run tries first.
+Seeds are the node tests of the onnx package, those of If, Loop and Scan among them. A mutated model
+must import or be refused with a NorcimError, within 10 s of CPU time and 1 GiB beyond what the
+process has; anything else is a finding, kept as a file that the next run tries first.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from onnx import AttributeProto, TensorProto, numpy_helper
 
 from norcim.errors import NorcimError
 from norcim.frontend import import_onnx
+from norcim.frontend.control import CONTROL
 from norcim.frontend.registry import HANDLERS
-from tests.conformance.node_tests import applicable
+from tests.conformance.node_tests import applicable, cases_of
 
 SECONDS = 10
 BYTES = 1 << 30
@@ -45,7 +46,7 @@ Mutation = Callable[[onnx.ModelProto, random.Random], None]
 def seeds() -> list[bytes]:
     """Node tests with all inputs but the first as initialisers, serialised."""
     found = []
-    for case in applicable():
+    for case in (*applicable(), *cases_of(sorted(CONTROL))):
         model, arrays = onnx.ModelProto(), case.data_sets[0][0]
         model.CopyFrom(case.model)
         infos = list(model.graph.input)
@@ -61,7 +62,13 @@ def seeds() -> list[bytes]:
 
 
 def _node(model: onnx.ModelProto, rng: random.Random) -> onnx.NodeProto:
-    return rng.choice(model.graph.node)
+    """A node, those of branches and bodies among them."""
+    return rng.choice(_nodes(model.graph))
+
+
+def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    inner = [item.g for node in graph.node for item in node.attribute if item.HasField("g")]
+    return [*graph.node, *(node for body in inner for node in _nodes(body))]
 
 
 def _attribute(model: onnx.ModelProto, rng: random.Random) -> None:
@@ -85,7 +92,7 @@ def _attribute(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _operator(model: onnx.ModelProto, rng: random.Random) -> None:
-    _node(model, rng).op_type = rng.choice(sorted(HANDLERS))
+    _node(model, rng).op_type = rng.choice(sorted((*HANDLERS, *CONTROL)))
 
 
 def _wiring(model: onnx.ModelProto, rng: random.Random) -> None:
@@ -182,7 +189,7 @@ def _alarm(_number: int, _frame: FrameType | None) -> None:
 def attempt(data: bytes, path: Path) -> str:
     """The error id, "imported", or the traceback of a finding."""
     path.write_bytes(data)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         import_onnx(path)
     except NorcimError as error:
@@ -191,7 +198,7 @@ def attempt(data: bytes, path: Path) -> str:
     except (Exception, TooLong):
         return traceback.format_exc()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return "imported"
 
 
@@ -209,7 +216,7 @@ def main(count: int, seed: int, corpus: Path) -> None:
     """Try mutated models; exit with 1 if one ends otherwise than it may."""
     corpus.mkdir(parents=True, exist_ok=True)
     models, rng, results = seeds(), random.Random(seed), Counter[str]()
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     _limit_memory()
     path, kinds, start = corpus / "now.onnx", set[str](), time.perf_counter()
     tries = [p.read_bytes() for p in sorted(corpus.glob("found_*.onnx"))]

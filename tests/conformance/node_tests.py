@@ -13,7 +13,7 @@ import re
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,22 +59,38 @@ def _all_cases() -> list[Any]:
 
 def applicable() -> Iterator[Any]:
     """Test cases of a single node of an operation that norcim has."""
+    return cases_of(HANDLERS)
+
+
+def cases_of(ops: Container[str]) -> Iterator[Any]:
+    """Test cases of a single node of one of these operations."""
     for case in _all_cases():
         nodes = case.model.graph.node
-        if len(nodes) == 1 and not nodes[0].domain and nodes[0].op_type in HANDLERS:
+        if len(nodes) == 1 and not nodes[0].domain and nodes[0].op_type in ops:
             yield case
 
 
 def run(case: Any) -> Outcome:
     """The better of both ways to convert a test."""
     op = case.model.graph.node[0].op_type
-    inputs, outputs = case.data_sets[0]
-    if any(not isinstance(array, np.ndarray | np.generic) for array in (*inputs, *outputs)):
-        return Outcome(case.name, op, "refused", "values that are no arrays of numpy's own types")
+    given, due = case.data_sets[0]
+    if any(isinstance(value, list) for value in (*given, *due)):
+        return Outcome(case.name, op, "refused", "values that are sequences or optional")
+    inputs, outputs = _arrays(given), _arrays(due)
+    if not np.isfinite(np.asarray(inputs[0], np.float64)).all():
+        return Outcome(case.name, op, "refused", "inputs of NaN or infinity, which have no codes")
     kept = [[0], [i for i, array in enumerate(inputs) if array.dtype == np.float32]]
     outcomes = [_attempt(case, op, keep, inputs, outputs) for keep in kept if keep]
     order = ("passed", "wrong", "refused")
     return min(outcomes, key=lambda outcome: order.index(outcome.verdict))
+
+
+def _arrays(values: Sequence[Any]) -> list[Array]:
+    """Values of a test: arrays, or tensors of onnx where numpy has no such type."""
+    return [
+        numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+        for value in values
+    ]
 
 
 def _attempt(

@@ -123,12 +123,13 @@ def estimate(content: ImageContent, chip: Chip) -> Estimate:
 
 def cells_used(content: ImageContent) -> int:
     """Cell pairs that the program's tiles take, copies and bias rows included."""
-    return sum(
-        tile.n_cols * n_wordlines(step, tile)
+    found = {  # by number: several steps may run the same tiles
+        index: tile.n_cols * n_wordlines(step, tile)
         for step in content.program
         if step.opcode == Opcode.MVM
-        for tile in tiles_of(content, step)
-    )
+        for index, tile in enumerate(tiles_of(content, step), step.tile_base)
+    }
+    return sum(found.values())
 
 
 def layer_name(content: ImageContent, index: int) -> str:

@@ -137,6 +137,9 @@ def fold(node: Node, inputs: Sequence[Const | None], opset: int) -> list[Const]:
         raise Unsupported("it works on constants and cannot be folded", "fold it with onnxsim")
     present = [const.array for const in inputs if const is not None]
     symbolic = any(const is not None and const.symbolic for const in inputs)
+    if symbolic and node.op == "ConstantOfShape":  # one for all samples, whatever their number
+        inputs = [Const(np.where(array == BATCH, 1, array)) for array in present]
+        present, symbolic = [const.array for const in inputs if const is not None], False
     if symbolic and node.op not in (*_CARRIES_BATCH, "Shape", "Size"):
         raise Unsupported(
             "it computes with the batch size, which is not known",

@@ -152,7 +152,8 @@ def _count(value: Value) -> int | None:
 def _shape(value: Value) -> tuple[int, ...]:
     if isinstance(value, Const):
         return value.array.shape
-    assert isinstance(value, View)
+    if not isinstance(value, View):
+        raise ValueError("something to scan is not given")
     return value.shape
 
 

@@ -189,11 +189,17 @@ def _opset(proto: onnx.ModelProto) -> int:
     return int(opset)
 
 
+def type_name(number: int) -> str:
+    """Name of one of onnx's element types."""
+    types = onnx.TensorProto.DataType
+    return types.Name(number).lower() if number in types.values() else f"type {number}"
+
+
 def _value_info(info: onnx.ValueInfoProto) -> ValueInfo:
     if not info.type.HasField("tensor_type"):
         raise unsupported_file(f"{info.name!r} is not a tensor", "export with tensor ports only")
     tensor = info.type.tensor_type
-    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    dtype = type_name(tensor.elem_type)
     dims: tuple[Dim, ...] | None = None
     if tensor.HasField("shape"):
         dims = tuple(

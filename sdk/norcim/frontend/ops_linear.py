@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -154,19 +155,74 @@ def matmul(call: Call) -> Value:
     while 2 < weight.ndim <= len(x.shape) + 1 and weight.shape[0] == 1:
         weight = weight[0]
         codes = None if codes is None else map_codes(codes, lambda a: a[0])
-    if weight.ndim != 2 or not x.shape:
-        raise Unsupported(f"a constant of shape {weight.shape}; a matrix is supported")
+    if weight.ndim < 2 or not x.shape:
+        raise Unsupported(f"a constant of shape {weight.shape}; matrices are supported")
+    if weight.ndim > 2:
+        return _stacked_product(call, x, weight, codes)
     return product(call, x, weight, codes, None)
 
 
 def _matmul_left(call: Call) -> Value:
-    """weight (M, K) @ x (K, T): a pointwise convolution over T."""
+    """weight (..., M, K) @ x (..., K, T): a pointwise convolution over T."""
     x, weight, codes = call.real(1), *weight_of(call, 0)
-    if weight.ndim != 2 or len(x.shape) != 2:
+    if weight.ndim < 2 or len(x.shape) < 2:
         raise Unsupported(f"a constant {weight.shape} times an activation {x.shape}")
-    turned = None if codes is None else map_codes(codes, np.transpose)
-    result = product(call, x.permuted((1, 0)), weight.T, turned, None)
-    return result.permuted((1, 0))
+    turned = None if codes is None else map_codes(codes, _turned)
+    multiply = _stacked_product if weight.ndim > 2 else _product
+    result = multiply(call, _view_turned(x), _turned(weight), turned)
+    return _view_turned(result)
+
+
+def _turned(array: Array) -> Array:
+    return np.swapaxes(array, -1, -2)
+
+
+def _view_turned(x: View) -> View:
+    last = len(x.axes) - 1
+    return x.permuted((*range(last - 1), last, last - 1))
+
+
+def _product(call: Call, x: View, weight: Array, codes: Codes | None) -> View:
+    return product(call, x, weight, codes, None)
+
+
+def _stacked_product(call: Call, x: View, weight: Array, codes: Codes | None) -> View:
+    """x (..., M, K) @ weight (..., K, N), a matrix for each outer index: a grouped convolution.
+
+    Where the activation has no such axis, or one of size 1, every matrix takes all of it.
+    """
+    outer, inputs, outputs = weight.shape[:-2], weight.shape[-2], weight.shape[-1]
+    n, is_vector = len(outer), len(x.shape) == 1
+    if n > len(x.shape) - 2 and not x.whole:
+        raise MovesBatch(f"a matrix a sample, {weight.shape}", "fix the batch to 1")
+    x = replace(x, axes=((),) * (n + 2 - len(x.shape)) + x.axes)  # a vector is a row
+    own = x.shape[-2 - n : -2]
+    if x.shape[-1] != inputs or own not in (outer, (1,) * n):
+        raise Unsupported(f"matrices {weight.shape} times an activation {x.shape}")
+    groups = prod(own)
+
+    def columns(array: Array) -> Array:  # (K, all outputs)
+        return np.moveaxis(array.reshape(-1, inputs, outputs), 0, 1).reshape(inputs, -1)
+
+    last = len(x.shape) - 1
+    first = [*range(last - 1 - n)]
+    tensor = call.builder.materialise(
+        x, (first, [last - 1], [*range(last - 1 - n, last - 1), last]), call.node.name
+    )
+    h, w, _ = call.builder.tensors[tensor].shape
+    flat = None if codes is None else map_codes(codes, lambda a: columns(a)[None, None])
+    output = call.builder.emit(
+        "conv", call.node.name, [tensor], (h, w, prod(outer) * outputs),
+        {**_POINTWISE, "groups": groups}, name=call.node.outputs[0],
+        weight=np.ascontiguousarray(columns(weight)[None, None], np.float32),
+        weight_codes=None if flat is None else per_channel_codes(flat),
+    )  # fmt: skip
+    lead = [x.shape[axis] for axis in first]
+    result = contiguous(output, (*lead, x.shape[-2], *outer, outputs))
+    k = len(first)
+    result = result.permuted((*range(k), *range(k + 1, k + 1 + n), k, k + 1 + n))
+    kept = [axis for axis in range(k + 2 + n) if not (is_vector and axis == k + n)]
+    return replace(result.permuted(kept), whole=x.whole)
 
 
 def product(call: Call, x: View, weight: Array, codes: Codes | None, bias: Floats | None) -> View:

@@ -11,6 +11,8 @@ from norcim.frontend.call import Call
 from norcim.frontend.ops_move import gathered
 from norcim.frontend.values import MovesBatch, Unsupported, Value, View, contiguous
 
+_LONGEST = 65535  # of an axis whose positions are listed one by one
+
 
 def pad(call: Call) -> Value:
     """Border in every mode and around every axis but the batch; below 0 it crops."""
@@ -25,6 +27,8 @@ def pad(call: Call) -> Value:
         if mode == "constant":
             x = gathered(call, x, axis, list(range(max(0, -first), size - max(0, -last))))
         else:
+            if size + first + last > _LONGEST:
+                raise Unsupported(f"an axis of {size + first + last}", "pad on the host")
             x = gathered(call, x, axis, _positions(mode, size, first, last))
     if mode != "constant":
         return x

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from norcim.frontend.call import Array, Call
+from norcim.frontend.load import type_name
 from norcim.frontend.values import (
     BATCH,
     Codes,
@@ -171,6 +172,7 @@ def dropout(call: Call) -> tuple[Value, ...]:
 def cast(call: Call) -> Value:
     """Cast between float types: the IR has one."""
     float_types = (1, 10, 11, 16)  # FLOAT, FLOAT16, DOUBLE, BFLOAT16 of onnx.TensorProto
-    if int(call.attr("to", 1)) not in float_types:
-        raise Unsupported("a cast to integers", "quantise with QuantizeLinear instead")
+    wanted = int(call.attr("to", 1))
+    if wanted not in float_types:
+        raise Unsupported(f"a cast to {type_name(wanted)}", "quantise with QuantizeLinear instead")
     return call.real(0)

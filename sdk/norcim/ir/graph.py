@@ -103,3 +103,23 @@ class Graph:
     outputs: tuple[Port, ...]
     tensors: Mapping[str, Tensor]
     ops: tuple[Op, ...]
+
+
+def repeated_weights(graph: Graph) -> dict[str, str]:
+    """Convolutions that do what an earlier one does, on another tensor: output to its output.
+
+    Equal weights, bias and attributes, inputs and outputs of equal shapes.
+    """
+    first: dict[object, str] = {}
+    found: dict[str, str] = {}
+    for op in graph.ops:
+        if op.kind != "conv" or op.weight is None:
+            continue
+        bias = None if op.bias is None else op.bias.tobytes()
+        shapes = (graph.tensors[op.inputs[0]].shape, graph.tensors[op.output].shape)
+        attrs = repr(sorted(op.attrs.items()))
+        key = (op.weight.shape, op.weight.tobytes(), bias, op.weight_codes is None, shapes, attrs)
+        leader = first.setdefault(key, op.output)
+        if leader != op.output:
+            found[op.output] = leader
+    return found

@@ -13,7 +13,7 @@ from dataclasses import replace
 from norcim.chips.model import Chip
 from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
-from norcim.mapper.keep import Kept, layer_name, place_beside
+from norcim.mapper.keep import Kept, first_runs, layer_name, place_beside
 from norcim.mapper.placement import Block, Position, place_blocks
 from norcim.mapper.tiling import equal_cuts
 from norcim.spec.program import Descriptor, Opcode, Tile, wordlines_per_input
@@ -82,8 +82,7 @@ def _blocks(content: ImageContent, with_network: bool = False) -> list[Block]:
             prefix + layer_name(content, d), tile.n_rows * wordlines_per_input(d.encoding, tile),
             tile.n_cols, tile.n_bias_rows,
         )
-        for d in content.program
-        if d.opcode == Opcode.MVM
+        for d in first_runs(content)
         for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]
     ]  # fmt: skip
 
@@ -95,8 +94,13 @@ def cut_tiles(content: ImageContent, width: int) -> ImageContent:
     """
     program, weights = list(content.program), bytearray()
     tiles: list[Tile] = []
+    cut: dict[int, tuple[int, int]] = {}  # old first tile: new one, and how many
     for number, d in enumerate(content.program):
         if d.opcode != Opcode.MVM:
+            continue
+        if d.tile_base in cut:
+            base, count = cut[d.tile_base]
+            program[number] = replace(d, tile_base=base, n_tiles=count)
             continue
         base = len(tiles)
         group: list[Tile] = []
@@ -113,6 +117,7 @@ def cut_tiles(content: ImageContent, width: int) -> ImageContent:
                         )  # fmt: skip
                         weights += _columns(content, d, whole, start, end)
                 group = []
+        cut[d.tile_base] = base, len(tiles) - base
         program[number] = replace(d, tile_base=base, n_tiles=len(tiles) - base)
     return replace(content, program=tuple(program), tiles=tuple(tiles), weights=bytes(weights))
 

@@ -43,6 +43,7 @@ class _Sections:
     vector_weights: bytearray = field(default_factory=bytearray)
     tables: bytearray = field(default_factory=bytearray)
     known_tables: dict[bytes, int] = field(default_factory=dict)
+    known_convs: dict[int, Descriptor] = field(default_factory=dict)
     layers: list[dict[str, Any]] = field(default_factory=list)
 
     def shape(self, name: str) -> Shape:
@@ -63,18 +64,26 @@ class _Sections:
 
 
 def tile_blocks(quant: QuantGraph) -> list[Block]:
-    """The blocks of all tiles in the order in which they run."""
+    """The blocks of all tiles in the order in which they first run."""
     return [
         Block(op.op.node, len(tile.weights), tile.shape.n_cols, len(tile.bias))
-        for op in quant.ops
-        if op.conv is not None
-        for tile in op.conv.tiles
+        for op, conv in _different_convs(quant)
+        for tile in conv.tiles
     ]
 
 
+def _different_convs(quant: QuantGraph) -> list[tuple[QuantOp, QuantConv]]:
+    """Convolutions and who runs them first."""
+    found: dict[int, tuple[QuantOp, QuantConv]] = {}
+    for op in quant.ops:
+        if op.conv is not None:
+            found.setdefault(id(op.conv), (op, op.conv))
+    return list(found.values())
+
+
 def _vector_weight_bytes(quant: QuantGraph) -> int:
-    convs = [op.conv for op in quant.ops if op.conv is not None]
-    return sum(conv.vector_weights.size for conv in convs if conv.vector_weights is not None)
+    arrays = [conv.vector_weights for _, conv in _different_convs(quant)]
+    return sum(array.size for array in arrays if array is not None)
 
 
 def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]) -> ImageContent:
@@ -183,6 +192,11 @@ def _conv(s: _Sections, op: QuantOp) -> None:
     d = replace(
         d, pad_value=q_in.zero_point & 0xFF, out_zp=q_out.zero_point, column_base=len(s.columns)
     )
+    first = s.known_convs.get(id(conv))
+    if first is not None:  # the same records, on other tensors
+        own = ("layer", "in_addr", "out_addr")
+        _append(s, op, replace(first, **{name: getattr(d, name) for name in own}))
+        return
     if conv.stage == Stage.REQUANTISE:
         s.columns += [
             Column(int(b), int(m), int(k))
@@ -195,6 +209,7 @@ def _conv(s: _Sections, op: QuantOp) -> None:
         s.vector_weights += conv.vector_weights.tobytes()
     else:
         d = _mvm(s, d, conv)
+    s.known_convs[id(conv)] = d
     _append(s, op, d)
 
 

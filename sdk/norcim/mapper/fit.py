@@ -7,11 +7,12 @@ from types import MappingProxyType
 
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
-from norcim.ir.graph import Graph, Op
+from norcim.ir.graph import Graph, Op, repeated_weights
 from norcim.mapper.arrange import check_room
 from norcim.mapper.memory import plan_memory
 from norcim.mapper.placement import Block, check_weight_memory
 from norcim.mapper.tiling import most_copies, on_vector_path, tile_conv
+from norcim.spec.program import Stage
 
 _NEEDED_VECTOR_OP = {
     "add": "add",
@@ -107,16 +108,23 @@ def graph_blocks(
 
     copies  by output tensor, wordlines that an input drives; 1 where it is not named
     """
-    convs = [op for op in graph.ops if op.kind == "conv"]
     return [
-        block for op in convs for block in _blocks(op, chip, group_limit, copies.get(op.output, 1))
+        block
+        for op in _own_convs(graph, chip)
+        for block in _blocks(op, chip, group_limit, copies.get(op.output, 1))
     ]
 
 
 def vector_weight_bytes(graph: Graph, chip: Chip) -> int:
     """Weights of the layers that run on the vector path."""
-    convs = [op for op in graph.ops if op.kind == "conv" and on_vector_path(op, chip)]
+    convs = [op for op in _own_convs(graph, chip) if on_vector_path(op, chip)]
     return sum(op.weight.size for op in convs if op.weight is not None)
+
+
+def _own_convs(graph: Graph, chip: Chip) -> list[Op]:
+    """Convolutions that need weights of their own; others may share those of an earlier one."""
+    shared = repeated_weights(graph) if chip.stage == Stage.REQUANTISE else {}
+    return [op for op in graph.ops if op.kind == "conv" and op.output not in shared]
 
 
 def _blocks(op: Op, chip: Chip, group_limit: int, copies: int = 1) -> list[Block]:

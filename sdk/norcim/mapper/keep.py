@@ -78,15 +78,23 @@ def layer_name(content: ImageContent, d: Descriptor) -> str:
 def _layers(content: ImageContent) -> dict[tuple[str, int], list[tuple[Shape, Position]]]:
     """Shape and position of every tile of the layers on the arrays, in their order."""
     found: dict[tuple[str, int], list[tuple[Shape, Position]]] = {}
+    for d in first_runs(content):
+        name = layer_name(content, d)
+        number = sum(name == other for other, _ in found)
+        found[name, number] = [
+            (_shape(d, tile), Position(tile.array, tile.row, tile.col, tile.bias_row))
+            for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]
+        ]
+    return found
+
+
+def first_runs(content: ImageContent) -> list[Descriptor]:
+    """The MVMs of a program, of several that run the same tiles the first: in the tiles' order."""
+    found: dict[int, Descriptor] = {}
     for d in content.program:
         if d.opcode == Opcode.MVM:
-            name = layer_name(content, d)
-            number = sum(name == other for other, _ in found)
-            found[name, number] = [
-                (_shape(d, tile), Position(tile.array, tile.row, tile.col, tile.bias_row))
-                for tile in content.tiles[d.tile_base : d.tile_base + d.n_tiles]
-            ]
-    return found
+            found.setdefault(d.tile_base, d)
+    return list(found.values())
 
 
 def _shape(d: Descriptor, tile: Tile) -> Shape:

@@ -20,7 +20,7 @@ from norcim.quantise.requantise_search import (
     search_requantise,
 )
 from norcim.quantise.rows import sample_positions
-from norcim.quantise.scales import activation_qparams, clamp_codes, weight_codes
+from norcim.quantise.scales import activation_qparams, clamp_codes, quantise, weight_codes
 from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
 from norcim.quantise.state import State
 from norcim.spec.program import Encoding, Rule, Stage
@@ -100,10 +100,13 @@ def _task(state: State, op: Op, drive: _Drive, copies: int) -> ConvTask:
 
 
 def _conv_requantise(state: State, op: Op) -> QuantOp:
+    earlier = _earlier(state, op)
+    if earlier is not None:
+        return earlier
     on_vector = state.layout.on_vector_path(op)
     q_in = state.q[op.inputs[0]]
     drive = _Drive(Encoding.DIRECT) if on_vector else _plain(q_in, state.chip)
-    task = _task(state, op, drive, 1)
+    task = _with_repeats(state, _task(state, op, drive, 1), drive)
     q_out = task.q_out or activation_qparams(state.expected[op.output], task.clamp, False)
     clamp = clamp_codes(task.clamp, q_out)
     if task.tiles and state.chip.converter.rule != Rule.LOSSLESS:
@@ -111,7 +114,47 @@ def _conv_requantise(state: State, op: Op) -> QuantOp:
     else:
         weight, scale = _exact_weights(task, q_out)
     conv = search_requantise(task, weight, scale, q_out, clamp)
-    return _record(state, task, weight, QuantOp(op, clamp, conv), q_out)
+    done = QuantOp(op, clamp, conv)
+    task = replace(
+        task, codes=wordline_codes(state.codes[op.inputs[0]], task.encoding, task.centre)
+    )
+    if op.output in state.repeats.values():
+        state.leaders[op.output] = (task, weight, done)
+    return _record(state, task, weight, done, q_out)
+
+
+def _with_repeats(state: State, task: ConvTask, drive: _Drive) -> ConvTask:
+    """The task on the real inputs of later convolutions that will be what this one becomes too."""
+    op, tensors = task.op, state.graph.tensors
+    later = [
+        other
+        for other in state.graph.ops
+        if state.repeats.get(other.output) == op.output
+        and task.q_out is not None
+        and tensors[other.output].qparams == task.q_out
+    ]
+    if not later:
+        return task
+    inputs = [quantise(state.expected[other.inputs[0]], task.q_in) for other in later]
+    lines = [wordline_codes(codes, drive.encoding, drive.centre) for codes in inputs]
+    codes = np.concatenate([task.codes, *lines])
+    expected = np.concatenate([state.expected[o.output] for o in (op, *later)])
+    sampled = sample_positions(codes, op, task.zero, expected, _POSITIONS)
+    return replace(task, codes=codes, sampled=sampled)
+
+
+def _earlier(state: State, op: Op) -> QuantOp | None:
+    """What an earlier convolution of equal weights became, if it has the same parameters."""
+    found = state.leaders.get(state.repeats.get(op.output, ""))
+    if found is None:
+        return None
+    task, weight, done = found
+    q_out = state.q[done.op.output]
+    same = (state.q[op.inputs[0]], state.graph.tensors[op.output].qparams) == (task.q_in, q_out)
+    if not same or state.choice(op) != state.choice(done.op):
+        return None
+    codes = wordline_codes(state.codes[op.inputs[0]], task.encoding, task.centre)
+    return _record(state, replace(task, codes=codes), weight, replace(done, op=op), q_out)
 
 
 def _exact_weights(task: ConvTask, q_out: QParams) -> tuple[Weights, Floats64]:

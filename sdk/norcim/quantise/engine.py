@@ -16,12 +16,13 @@ import numpy as np
 from norcim.chips.model import Chip
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.ir.evaluate import evaluate
-from norcim.ir.graph import Floats, Graph, Op, QParams, Tensor
+from norcim.ir.graph import Floats, Graph, Op, QParams, Tensor, repeated_weights
 from norcim.ir.lowered import LayerError, QuantGraph
 from norcim.quantise import simple_ops
 from norcim.quantise.convs import quantise_conv
 from norcim.quantise.equalise import equalise
 from norcim.quantise.levels import level_norms
+from norcim.quantise.repeats import tie_repeats
 from norcim.quantise.scales import (
     activation_qparams,
     dequantise,
@@ -104,18 +105,21 @@ def quantise_graph(
     chip: Chip,
     layout: Layout,
     *,
-    integer_inputs: bool = False,
+    integer_inputs: frozenset[str] = frozenset(),
     progress: Progress = lambda step, done, total: None,
 ) -> QuantGraph:
     """Quantise every tensor and weight.
 
     layout       how convolutions go onto the chip
-    integer_inputs  the calibration inputs are codes 0..255: they become the input codes
+    integer_inputs  input tensors whose calibration values are codes 0..255: they become the codes
     Returns the graph with parameters on every tensor.
     """
     graph, expected = prepared.graph, _clipped(prepared, layout)
     tied = _tied_operands(graph) if chip.stage == Stage.SHIFT else {}
-    state = State(chip, graph, layout, expected, {}, {}, tied)
+    repeats: dict[str, str] = {}
+    if chip.stage == Stage.REQUANTISE:
+        graph, repeats = tie_repeats(graph, expected), repeated_weights(graph)
+    state = State(chip, graph, layout, expected, {}, {}, tied, repeats)
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
         state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])
@@ -307,7 +311,7 @@ def _has_qparams(graph: Graph) -> bool:
     return any(tensor.qparams is not None for tensor in graph.tensors.values())
 
 
-def _input_qparams(state: State, tensor: Tensor, integer_inputs: bool) -> QParams:
+def _input_qparams(state: State, tensor: Tensor, integer_inputs: frozenset[str]) -> QParams:
     values = state.expected[tensor.name]
     shift_stage = state.chip.stage == Stage.SHIFT
     if tensor.qparams is not None:
@@ -319,7 +323,7 @@ def _input_qparams(state: State, tensor: Tensor, integer_inputs: bool) -> QParam
             )
             return QParams(q.scale, 0, False)
         return q
-    if integer_inputs:
+    if tensor.name in integer_inputs:
         return QParams(1.0, 0, False)
     return activation_qparams(values, (-math.inf, math.inf), False)
 

@@ -38,7 +38,7 @@ def quantise_op(
     """Decide the integers of one op; adds its output to `q` and `codes`."""
     wanted = graph.tensors[op.output].qparams
     if op.kind in WIDE:
-        q[op.output], done, state = _STATES[op.kind](op, q, codes, expected[op.output])
+        q[op.output], done, state = _STATES[op.kind](op, q, codes, expected[op.output], wanted)
         codes[op.output], codes[_low(op.output)] = state[:, :1, None], state[:, 1:, None]
         return done
     rule = _RULES[op.kind]
@@ -256,17 +256,19 @@ def _low(name: str) -> str:
     return f"{name}~low"
 
 
-def _state_qparams(expected: Floats) -> QParams:
+def _state_qparams(expected: Floats, wanted: QParams | None) -> QParams:
     """For a state, whose high bytes are its codes: zero is 0."""
+    if wanted is not None and wanted.signed and wanted.zero_point == 0:
+        return wanted
     return QParams(max(float(np.abs(expected).max()), 1e-6) / 127, 0, True)
 
 
 def _widen(
-    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats
+    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats, wanted: QParams | None
 ) -> tuple[QParams, QuantOp, Codes]:
     """8 bits become the high bytes of a state, through a table; its low bytes are 0."""
     source = op.inputs[0]
-    q_out = _state_qparams(expected)
+    q_out = _state_qparams(expected, wanted)
     table = _entries(q[source], q_out, lambda real: real)
     high = table[codes[source] & 0xFF][:, :, 0]
     done = QuantOp(op, (q_out.lo, q_out.hi), arrays={"table": table & 0xFF})
@@ -274,12 +276,12 @@ def _widen(
 
 
 def _update(
-    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats
+    op: Op, q: dict[str, QParams], codes: dict[str, Codes], expected: Floats, wanted: QParams | None
 ) -> tuple[QParams, QuantOp, Codes]:
     gates, new, old = op.inputs
     steps = (256 * q[gates].scale * q[new].scale, q[gates].scale * q[old].scale)
     least = max(steps) / _LARGEST_FACTOR
-    q_out = QParams(max(_state_qparams(expected).scale, least), 0, True)
+    q_out = QParams(max(_state_qparams(expected, wanted).scale, least), 0, True)
     pair, k = arith.encode_shared_shift((steps[0] / q_out.scale, steps[1] / q_out.scale))
     state = np.concatenate([codes[old], codes[_low(old)]], axis=1)[:, :, 0]
     zero_points = (q[gates].zero_point, q[new].zero_point)

@@ -12,6 +12,7 @@ from norcim.chips.model import Chip
 from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import LayerError, QuantOp, TileShape
 from norcim.quantise.choices import Choices, LayerChoice
+from norcim.quantise.conv_plan import ConvTask, Weights
 
 LAYER_DB = 32.0
 MOST_ROW_TILES = 4
@@ -48,6 +49,8 @@ class State:
     """What is known so far: parameters, codes and errors by tensor, and the finished steps.
 
     spent_cells  of the layout's spare ones
+    repeats      `norcim.ir.graph.repeated_weights`
+    leaders      by output, the first of convolutions of equal weights
     """
 
     chip: Chip
@@ -57,11 +60,13 @@ class State:
     q: dict[str, QParams]
     codes: dict[str, Codes]
     tied: Mapping[str, str] = field(default_factory=dict)
+    repeats: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rescaled: list[str] = field(default_factory=list)
     done: list[QuantOp] = field(default_factory=list)
     errors: dict[str, LayerError] = field(default_factory=dict)
     spent_cells: int = 0
+    leaders: dict[str, tuple[ConvTask, Weights, QuantOp]] = field(default_factory=dict)
 
     def choice(self, op: Op) -> LayerChoice:
         """What the user fixed for a layer."""

@@ -223,3 +223,30 @@ def test_arg_max(tmp_path, axis, keepdims):
     model = build(nodes, {"x": (5, 7)}, types={"y": TensorProto.INT64})
     feeds = {"x": RNG.integers(-3, 4, (3, 5, 7)).astype(np.float32)}  # with equal ones
     agrees(tmp_path, model, feeds)
+
+
+def test_a_scan_without_its_input_is_damaged(tmp_path):
+    turn = body([make_node("Identity", ["h"], ["h2"])], [info("h"), info("x")], [info("h2")])
+    nodes = [make_node("Scan", ["x", ""], ["y"], body=turn, num_scan_inputs=1)]
+    path = tmp_path / "model.onnx"
+    onnx.save(build(nodes, {"x": (4,)}), path)
+    with pytest.raises(NorcimError) as refusal:
+        import_onnx(path)
+    assert refusal.value.id == "NC-E0202"
+
+
+def test_a_state_of_zeros_for_any_batch(tmp_path):
+    """As PyTorch exports a GRU whose batch is open."""
+    nodes = [
+        make_node("Shape", ["x"], ["s"]), constant("axis", np.int64([0])),
+        make_node("Gather", ["s", "axis"], ["n"]), constant("one", np.int64([1])),
+        constant("size", np.int64([4])), make_node("Concat", ["one", "n", "size"], ["hs"], axis=0),
+        make_node("ConstantOfShape", ["hs"], ["h"]),
+        make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
+        make_node("GRU", ["xt", "w", "r", "", "", "h"], ["yt"], hidden_size=4),
+        make_node("Squeeze", ["yt", "one"], ["yq"]),
+        make_node("Transpose", ["yq"], ["y"], perm=[1, 0, 2]),
+    ]  # fmt: skip
+    constants = {"w": RNG.normal(size=(1, 12, 3)), "r": RNG.normal(size=(1, 12, 4))}
+    model = build(nodes, {"x": (5, 3)}, constants, batch="n", opset=14)
+    agrees(tmp_path, model, {"x": RNG.normal(size=(1, 5, 3)).astype(np.float32)})

@@ -82,6 +82,19 @@ def test_a_matrix_with_leading_axes_of_one(agrees):
     agrees(nodes, {"x": (5, 6)}, {"w": rand(1, 6, 4)})
 
 
+@pytest.mark.parametrize(
+    ("x", "w"),
+    [((3, 5, 6), (3, 6, 4)), ((5, 6), (1, 6, 4)), ((2, 3, 5, 6), (3, 6, 4)),
+     ((2, 3, 5, 6), (2, 3, 6, 4)), ((1, 5, 6), (3, 6, 4))],
+)  # fmt: skip
+def test_matmul_with_a_matrix_for_each_outer_index(agrees, x, w):
+    agrees([make_node("MatMul", ["x", "w"], ["y"])], {"x": x}, {"w": rand(*w)})
+
+
+def test_matmul_of_a_matrix_for_each_outer_index_from_the_left(agrees):
+    agrees([make_node("MatMul", ["w", "x"], ["y"])], {"x": (3, 6, 5)}, {"w": rand(3, 4, 6)})
+
+
 def test_matmul_with_a_constant_on_the_left(agrees):
     graph = agrees([make_node("MatMul", ["w", "x"], ["y"])], {"x": (6, 5)}, {"w": rand(4, 6)})
     assert [op.kind for op in graph.ops] == ["conv"]
