@@ -14,6 +14,7 @@ from norcim_cli import files
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from norcim.audio import LogMelConfig
     from norcim.image import ImageContent
 
     Array = npt.NDArray[Any]
@@ -25,17 +26,41 @@ LABEL_KEYS = ("y", "label", "labels")
 def load_samples(path: str | Path, content: ImageContent) -> tuple[list[Bytes], Array | None]:
     """Code bytes for each input port, and the labels if the file has any.
 
-    A WAV file becomes features by the front end that the image holds.
+    A WAV file becomes features by the front end that the image holds. For a network with states
+    that the file does not give, the samples are the steps of one stream.
     """
+    from norcim.emulator import Emulator
+    from norcim.image.states import state_pairs
     from norcim.runtime import encode_inputs
+    from norcim.streaming import run_stream
 
+    states, labels = state_pairs(content), None
     if files.read_bytes(path)[:4] == b"RIFF":
         name = content.meta["inputs"][0]["name"]
-        return encode_inputs(content, {name: features_of([path], content)}), None
-    arrays = files.load_arrays(path)
-    labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
-    named = {name: array for name, array in arrays.items() if name not in LABEL_KEYS}
+        features = steps_of(path, content) if states else features_of([path], content)
+        named = {name: features}
+    else:
+        arrays = files.load_arrays(path)
+        labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
+        named = {name: array for name, array in arrays.items() if name not in LABEL_KEYS}
+    if states and not set(states) & set(named):
+        return run_stream(content, Emulator(content).run, named)[0], labels
     return encode_inputs(content, named), labels
+
+
+def steps_of(path: str | Path, content: ImageContent) -> Array:
+    """Log-mel features of all of a WAV file, uint8 codes (n_steps, *shape of the first input).
+
+    A step hears as many frames as the input holds; what is left over at the end is dropped.
+    Raises NC-E0110 if the image holds no front end, NC-E08xx for a bad or too short file.
+    """
+    from norcim.audio import log_mel, read_wav
+
+    config = _front_end(path, content)
+    shape = content.meta["inputs"][0]["shape"]
+    codes = log_mel(read_wav(path, config.sample_rate_hz), config)
+    n_steps = codes.size // int(np.prod(shape))
+    return codes.reshape(-1)[: n_steps * int(np.prod(shape))].reshape(n_steps, *shape)
 
 
 def features_of(paths: Sequence[str | Path], content: ImageContent) -> Array:
@@ -44,19 +69,9 @@ def features_of(paths: Sequence[str | Path], content: ImageContent) -> Array:
     Clips are padded with zeros or cut at the end to the length that the network hears.
     Raises NC-E0110 if the image holds no front end, NC-E08xx for a bad file.
     """
-    from norcim.audio import LogMelConfig, log_mel, read_wav
+    from norcim.audio import log_mel, read_wav
 
-    if "front_end" not in content.meta:
-        raise NorcimError(
-            "NC-E0110",
-            "the image holds no audio front end",
-            where=str(paths[0]),
-            expected="features in an .npz file",
-            got="a WAV file",
-            fix='compile with --meta FILE, where FILE holds {"front_end": ...}',
-            exit_code=EXIT_USAGE,
-        )
-    config = LogMelConfig.from_dict(content.meta["front_end"])
+    config = _front_end(paths[0], content)
     shape = content.meta["inputs"][0]["shape"]
     n_frames = int(np.prod(shape)) // config.n_mels
     n_samples = config.window + (n_frames - 1) * config.hop
@@ -65,6 +80,22 @@ def features_of(paths: Sequence[str | Path], content: ImageContent) -> Array:
         pcm = read_wav(path, config.sample_rate_hz)[:n_samples]
         clip[: len(pcm)] = pcm
     return log_mel(clips, config).reshape(len(paths), *shape)
+
+
+def _front_end(path: str | Path, content: ImageContent) -> LogMelConfig:
+    from norcim.audio import LogMelConfig
+
+    if "front_end" not in content.meta:
+        raise NorcimError(
+            "NC-E0110",
+            "the image holds no audio front end",
+            where=str(path),
+            expected="features in an .npz file",
+            got="a WAV file",
+            fix='compile with --meta FILE, where FILE holds {"front_end": ...}',
+            exit_code=EXIT_USAGE,
+        )
+    return LogMelConfig.from_dict(content.meta["front_end"])
 
 
 def random_samples(content: ImageContent, n: int, seed: int) -> list[Bytes]:

@@ -18,6 +18,7 @@ from norcim.fitting import NO_WISHES, Wishes, quantise_and_map
 from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
+from norcim.image.states import state_pairs
 from norcim.ir.graph import Graph
 from norcim.ir.graph import Port as GraphPort
 from norcim.ir.layout import from_tensor, to_tensor
@@ -53,14 +54,14 @@ def compile_model(
     """Compile an ONNX model, float or QDQ, for a chip.
 
     calibration  per model input, an array (n, *input shape); a single array may stand under any
-                 name. uint8 arrays for a float input mean that the input's values are codes
+                 name. A uint8 array for a float input means that this input's values are codes
                  0..255, taken as they are. None only where nothing has to be chosen from data.
     fixed        shapes of inputs that the model leaves open, and inputs that become constants
     meta_extra   goes into the image's metadata (labels, front end, ...)
     wishes       an accuracy or cell budget, and choices for single layers
     Returns the image's content, ready for `norcim.image.build_image`. Deterministic.
     Raises NorcimError: NC-E02xx for the model, NC-E03xx if it does not fit, NC-E04xx for the
-    calibration set.
+    calibration set and the states in `meta_extra`.
     """
     graph = import_onnx(path, fixed)
     progress("check fit", 0, 1)
@@ -73,6 +74,7 @@ def compile_model(
         **(meta_extra or {}),
     }
     content = quantise_and_map(graph, chip, data, integer, meta, wishes, progress)
+    state_pairs(content)
     check_program(content)
     check_placement(content, chip)
     check_memories(content, chip)
@@ -237,11 +239,17 @@ def encode_inputs(content: ImageContent, given: Mapping[str, Array]) -> list[Byt
     arrays = match_inputs([m["name"] for m in metas], given)
     ports = [port for port in content.ports if not port.is_output]
     return [
-        _encode(port, meta, array) for port, meta, array in zip(ports, metas, arrays, strict=True)
+        encode_port(port, meta, array)
+        for port, meta, array in zip(ports, metas, arrays, strict=True)
     ]
 
 
-def _encode(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
+def encode_port(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
+    """A user's array as code bytes (n, h, w, c) for one input port.
+
+    meta  what the image's metadata says of this input
+    Raises NC-E0405 to NC-E0407.
+    """
     shaped = _shape_input(meta["name"], tuple(meta["shape"]), array)
     graph_port = GraphPort(meta["name"], tuple(meta["shape"]), tuple(meta["perm"]), meta["codes"])
     tensor = to_tensor(graph_port, (port.h, port.w, port.c), shaped)

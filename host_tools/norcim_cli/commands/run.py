@@ -35,6 +35,9 @@ def run(
 
     On the emulator, or through the device interface with --port: the image is then written to a
     slot of the device that is not active, unless the active one holds it. The bits are the same.
+
+    Where a network has a state that FILE does not hold, the samples are the steps of one stream;
+    docs/models.md.
     """
     from norcim.runtime import decode_outputs
     from norcim_cli.vectors import load_samples

@@ -16,7 +16,7 @@ from models.machine.evaluate import score_clips
 from models.machine.sounds import FAULTS, make_machine, make_sound
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
-NAMES = ("digits", "machine")
+NAMES = ("digits", "machine", "vad")
 CHIPS = ("digital", "nor1", "wtm2101")
 PORTS = {"digits": "image"}
 """Inputs of the classifiers."""
