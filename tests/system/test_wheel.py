@@ -38,7 +38,7 @@ def test_wheel_holds_packages_chips_and_models_but_no_training_scripts(wheel: Pa
         "norcim/models/kws/kws.onnx",
         "norcim/models/kws/model.json",
         "norcim/models/kws/calib.npz",
-        *(f"norcim/models/{name}/{name}.onnx" for name in ("digits", "machine", "vad")),
+        *(f"norcim/models/{name}/{name}.onnx" for name in ("digits", "machine", "trigger", "vad")),
         "norcim_overlay/sim/board/main.cpp",
         "norcim_overlay/sim/board/soc.v",
         "norcim_overlay/firmware/app/main.c",

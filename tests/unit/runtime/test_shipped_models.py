@@ -14,14 +14,15 @@ from models.digits.data import load_digits
 from models.machine.data import MACHINES, WINDOW, windows
 from models.machine.evaluate import score_clips
 from models.machine.sounds import FAULTS, make_machine, make_sound
+from models.trigger.scenes import make_test_set
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
-NAMES = ("digits", "machine", "vad")
+NAMES = ("digits", "machine", "trigger", "vad")
 CHIPS = ("digital", "nor1", "wtm2101")
-PORTS = {"digits": "image"}
+PORTS = {"digits": "image", "trigger": "scene"}
 """Inputs of the classifiers."""
 
-ON_MNIST = {"digits": 0.958}
+ON_MNIST = {"digits": 0.958, "trigger": 0.903}
 """Shares of right answers on the card."""
 
 
@@ -88,3 +89,6 @@ def test_handwriting_is_read_as_well_as_the_card_says(shared_data: Path) -> None
     images, digits = load_digits(shared_data / "data/mnist")
     found = run_classes(MODELS / "digits/digits.onnx", "image", images[:, None])
     assert (found == digits).mean() == pytest.approx(ON_MNIST["digits"], abs=0.003)
+    scenes, labels = make_test_set(shared_data / "data/mnist")
+    found = run_classes(MODELS / "trigger/trigger.onnx", "scene", scenes)
+    assert (found == labels).mean() == pytest.approx(ON_MNIST["trigger"], abs=0.003)
