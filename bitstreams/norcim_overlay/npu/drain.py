@@ -11,6 +11,8 @@ from norcim_overlay.npu.pipeline import delay, delay_valid, distributed_memory
 from norcim_overlay.npu.requantise import CODE_BITS, SHIFT_BITS, Requantise
 from norcim_overlay.npu.table import Table
 
+ADD_LATENCY = 2  # of the sums of slots
+
 
 class Tag(data.Struct):
     """What becomes of a vector of sums.
@@ -110,13 +112,14 @@ class Drain(Component):
         m = Module()
         wide = _Step(self)
         waiting, shadow = self._shift_out(m, wide)
-        step = wide.later(m, 1)
+        step = wide.later(m, ADD_LATENCY)
         for port, total in enumerate(step.sums):
-            m.d.sync += total.eq(self._add_slots(wide.tag.slots, shadow, port))
-        totals, after = self._convert(m, step)
-        codes, stored = self._finish(m, totals, after)
+            m.d.sync += total.eq(self._add_slots(m, wide.tag.slots, shadow, port))
+        totals, summed = self._convert(m, step)
+        codes, stored = self._finish(m, totals, summed)
         self._store(m, codes, stored)
-        on_the_way = Signal(Converter.LATENCY + 3 + Requantise.LATENCY + Table.LATENCY + 2)
+        after = Converter.LATENCY + 2 + Requantise.LATENCY + Table.LATENCY + 2
+        on_the_way = Signal(ADD_LATENCY + after)
         m.d.sync += on_the_way.eq(Cat(waiting, on_the_way[:-1]))
         m.d.comb += self.busy.eq(waiting | on_the_way.any())
         return m
@@ -152,17 +155,19 @@ class Drain(Component):
             ]
         return waiting, shadow
 
-    def _add_slots(self, slots: Signal, shadow: Signal, port: int) -> object:
-        """Lane `port` of the first slot and those in its place in the other slots, added up."""
+    def _add_slots(self, m: Module, slots: Signal, shadow: Signal, port: int) -> object:
+        """Lane `port` of the first slot and those in its place in the other slots, added up.
+
+        Pairs are added in the cycle before.
+        """
         terms = []
         for step in range(self.n_steps):
             lane = shadow.word_select(step * self.n_ports + port, ACC_BITS).as_signed()
             # Slots begin at every n_steps / 2^slots steps.
             level = exact_log2(self.n_steps) - exact_log2(step & -step) if step else 0
             terms.append(Mux(slots >= level, lane, 0))
-        while len(terms) > 1:
-            terms = [terms[i] + terms[i + 1] for i in range(0, len(terms), 2)]
-        return terms[0]
+        terms = [delay(m, sum(terms[i : i + 2]), 1) for i in range(0, len(terms), 2)]
+        return sum(terms)
 
     def _convert(self, m: Module, step: _Step) -> tuple[list[Signal], _Step]:
         """Converter, alignment and partial sums."""

@@ -1,6 +1,6 @@
 """Counts the lines of one position: inputs, PN halves, repeats, bias rows."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from norcim_overlay.npu.mac_lanes import MOST_SLOTS, SLOT_LEVELS
@@ -8,6 +8,10 @@ from norcim_overlay.npu.mac_lanes import MOST_SLOTS, SLOT_LEVELS
 
 class Lines(Component):
     """What the next line of a position is; a line is one cycle of all lanes.
+
+    All that a line is stands in registers: whoever decides to issue it has a whole cycle for that.
+    What the first line of a pass, of the bias rows and of a position is follows from the tile alone
+    and has to be steady for three cycles before `begin`.
 
     n_rows, repeats, n_bias_rows   of the tile
     slots         log2 of how many wordlines a line may take: of one tap, of one pass
@@ -21,6 +25,7 @@ class Lines(Component):
     begin         next position
     step          a line has been issued
     first, final  the position's first and last line
+    tap_ends      the line has the last inputs of its tap
     bias, negative, operand        what drives the line
     count         how many wordlines the line takes
     line_bytes    and how many bytes they have: those that share a line fill the lanes
@@ -46,6 +51,7 @@ class Lines(Component):
     step: In(1)
     first: Out(1)
     final: Out(1)
+    tap_ends: Out(1)
     bias: Out(1)
     negative: Out(1)
     operand: Out(1)
@@ -62,100 +68,115 @@ class Lines(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left, repeat = Signal(16), Signal(8)  # wordlines of this pass, passes before it
-        pass_ends, half_left = Signal(), Signal()
+        self._most = Signal(4)  # wordlines that a line may take
+        self._left, self._repeat = Signal(16), Signal(8)  # wordlines of this pass, passes before it
+        self._pass_ends, self._last_pass = Signal(), Signal()
+        self._ends = Signal()  # `final`, where it is known here
+        knows_end = Signal()  # the window does not say it
+        m.d.sync += [self._most.eq(1 << self.slots), knows_end.eq(self.is_mvm | self.is_binary)]
         m.d.comb += [
-            half_left.eq(self.split & ~self.negative),
-            self.is_copy.eq(self.negative | (repeat != 0) | self.bias),
+            self.is_copy.eq(self.negative | (self._repeat != 0) | self.bias),
             self.line_bytes.eq(
                 Mux(self.slots == 0, self.weight_step, (self.count * self.n_lanes) >> self.slots)
             ),
-        ]
-        self._final(m, pass_ends, ~half_left & (repeat == self.repeats))
-        m.d.comb += [
-            self.restart.eq(self.step & self.is_mvm & ~self.bias & pass_ends),
+            self.final.eq(Mux(knows_end, self._ends, self.window_last)),
+            self.restart.eq(self.step & self.is_mvm & ~self.bias & self._pass_ends),
             self.advance.eq(self.step & ~self.restart & ~self.bias & ~self.is_binary),
         ]
         with m.If(self.begin):
-            m.d.sync += [repeat.eq(0), self.first.eq(1)]
-            m.d.sync += [self.bias.eq(0), self.negative.eq(0), self.operand.eq(0)]
+            m.d.sync += [self.first.eq(1), self.operand.eq(0)]
             m.d.sync += self.weight_addr.eq(self.weight_first)
         with m.Elif(self.step):
             m.d.sync += [self.first.eq(0), self.operand.eq(1)]
             m.d.sync += self.weight_addr.eq(self.weight_addr + self.line_bytes)
-            self._next_pass(m, pass_ends, half_left, repeat)
-        self._next_line(m, left, pass_ends, ~half_left & (repeat == self.repeats))
+        self._walk(m, self._passes(m), self._counts(m))
         return m
 
-    def _next_line(self, m: Module, left: Signal, pass_ends: Signal, last_pass: Signal) -> None:
-        """How many wordlines the next line takes, known before it is decided to issue this one.
+    def _passes(self, m: Module) -> tuple[Signal, Signal]:
+        """Whether the position's first pass is its last, and the one after this."""
+        first_is_last, next_is_last = Signal(), Signal()
+        m.d.sync += first_is_last.eq((self.repeats == 0) & ~self.split)
+        m.d.comb += next_is_last.eq(
+            Mux(
+                self.split & ~self.negative,
+                self._repeat == self.repeats,
+                ~self.split & (self._repeat + 1 == self.repeats),
+            )
+        )
+        return first_is_last, next_is_last
 
-        The first line of a pass and of the bias rows stand in registers from the tile's start.
+    def _counts(self, m: Module) -> dict[str, tuple[Signal, ...]]:
+        """Lines that may follow: wordlines left, those it takes, whether it ends the pass, the tap.
+
+        The one after this is known before it is decided to issue this one.
         """
-        rest, in_tap = Signal(16), Signal(16)
-        tap_ends = self.window_left == self.count
-        m.d.comb += [
-            rest.eq(left - self.count),
-            in_tap.eq(Mux(tap_ends, self.n_channels, self.window_left - self.count)),
-        ]
-        most = 1 << self.slots
-        lines = {
-            "first": (self.n_rows, self._smallest(m, self.n_rows, self.window_start, most)),
-            "bias": (self.n_bias_rows, self._smallest(m, self.n_bias_rows, most, most)),
-            "next": (rest, self._smallest(m, rest, Mux(self.bias, most, in_tap), most)),
+        most = self._most
+        in_tap = Signal(4)
+        m.d.comb += in_tap.eq(
+            Mux(
+                self.tap_ends, _capped(m, self.n_channels), self._without_count(m, self.window_left)
+            )
+        )
+        rest = self._without_count(m, self._left)
+        anything = Const(15, 4)
+        following = {
+            "first": (self.n_rows, _capped(m, self.n_rows), _capped(m, self.window_start)),
+            "bias": (self.n_bias_rows, _capped(m, self.n_bias_rows), anything),
+            "next": (self._left - self.count, rest, Mux(self.bias, anything, in_tap)),
         }
-        fresh = {}
-        for name, (n_left, count) in lines.items():
-            last = n_left == count
-            fresh[name] = (n_left, count, last)
-            if name != "next":
-                kept = Signal(4, name=f"count_{name}"), Signal(name=f"ends_{name}")
-                m.d.sync += [kept[0].eq(count), kept[1].eq(last)]
-                fresh[name] = (n_left, *kept)
-        targets = (left, self.count, pass_ends)
+        lines: dict[str, tuple[Signal, ...]] = {}
+        for name, (n_left, a, b) in following.items():
+            count, ends, tap_ends = Signal(4), Signal(), Signal()
+            limit = Mux(b < most, b, most)
+            values = (Mux(a < limit, a, limit), ~(limit < a), ~(Mux(a < most, a, most) < b))
+            domain = m.d.comb if name == "next" else m.d.sync
+            domain += [s.eq(v) for s, v in zip((count, ends, tap_ends), values, strict=True)]
+            lines[name] = (n_left, count, ends, tap_ends)
+        return lines
 
-        def go_to(name: str) -> list[object]:
-            return [t.eq(value) for t, value in zip(targets, fresh[name], strict=True)]
+    def _without_count(self, m: Module, value: Signal) -> Signal:
+        """The value without this line's wordlines, not more than 15; from five bits: fast."""
+        low, capped = Signal(5), Signal(4)
+        m.d.comb += [
+            low.eq(value[:5] - self.count),
+            capped.eq(Mux(value[5:].any() | low[4], 15, low[:4])),
+        ]
+        return capped
+
+    def _walk(
+        self, m: Module, passes: tuple[Signal, Signal], lines: dict[str, tuple[Signal, ...]]
+    ) -> None:
+        first_is_last, next_is_last = passes
+        without_bias = Signal()
+        m.d.sync += without_bias.eq(self.n_bias_rows == 0)
+
+        def go_to(name: str, last_pass: object, bias: object = 0) -> list[object]:
+            n_left, count, ends, tap_ends = lines[name]
+            final = Mux(self.is_mvm, ends & (bias | (last_pass & without_bias)), ~self.begin)
+            return [
+                self._left.eq(n_left), self.count.eq(count), self._pass_ends.eq(ends),
+                self.tap_ends.eq(tap_ends | ~self.is_mvm), self._last_pass.eq(last_pass),
+                self.bias.eq(bias), self._ends.eq(final),
+            ]  # fmt: skip
 
         with m.If(self.begin):
-            m.d.sync += go_to("first")
-        with m.Elif(self.step & pass_ends & last_pass):
-            m.d.sync += go_to("bias")
-        with m.Elif(self.step & pass_ends):
-            m.d.sync += go_to("first")
+            m.d.sync += go_to("first", first_is_last)
+            m.d.sync += [self._repeat.eq(0), self.negative.eq(0)]
+            m.d.sync += self._ends.eq(
+                self.is_mvm & lines["first"][2] & first_is_last & without_bias
+            )
+        with m.Elif(self.step & self._pass_ends & self._last_pass & self.is_mvm):
+            m.d.sync += go_to("bias", 1, bias=1)
+        with m.Elif(self.step & self._pass_ends & self.is_mvm):
+            m.d.sync += go_to("first", next_is_last)
+            half_left = self.split & ~self.negative
+            m.d.sync += [self.negative.eq(half_left), self._repeat.eq(self._repeat + ~half_left)]
         with m.Elif(self.step):
-            m.d.sync += go_to("next")
-
-    def _smallest(self, m: Module, *values: object) -> Signal:
-        """The smallest of them; one at least is MOST_SLOTS or less."""
-        smallest = _capped(m, values[0])
-        for value in values[1:]:
-            other = _capped(m, value)
-            smallest = Mux(other < smallest, other, smallest)
-        return smallest
-
-    def _final(self, m: Module, pass_ends: Signal, last_pass: Signal) -> None:
-        with m.If(self.bias):
-            m.d.comb += self.final.eq(pass_ends)
-        with m.Elif(self.is_mvm):
-            m.d.comb += self.final.eq(pass_ends & last_pass & (self.n_bias_rows == 0))
-        with m.Elif(self.is_binary):
-            m.d.comb += self.final.eq(self.operand)
-        with m.Else():
-            m.d.comb += self.final.eq(self.window_last)
-
-    def _next_pass(self, m: Module, pass_ends: Signal, half_left: Signal, repeat: Signal) -> None:
-        with m.If(self.is_mvm & pass_ends & ~self.bias):
-            with m.If(half_left):
-                m.d.sync += self.negative.eq(1)
-            with m.Elif(repeat != self.repeats):
-                m.d.sync += [repeat.eq(repeat + 1), self.negative.eq(0)]
-            with m.Else():
-                m.d.sync += self.bias.eq(1)
+            m.d.sync += go_to("next", self._last_pass, self.bias)
 
 
-def _capped(m: Module, value: object) -> Signal:
+def _capped(m: Module, value: Signal) -> Signal:
     """Four bits: the value, or 15 if it is larger."""
-    whole, capped = Signal(16), Signal(4)
-    m.d.comb += [whole.eq(value), capped.eq(Mux(whole[4:].any(), 15, whole[:4]))]
+    capped = Signal(4)
+    m.d.comb += capped.eq(Mux(value[4:].any(), 15, value[:4]))
     return capped

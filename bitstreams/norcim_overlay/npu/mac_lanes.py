@@ -68,7 +68,7 @@ class MacLanes(Component):
     Lanes behind the vector lanes do nothing but MVM.
     """
 
-    LATENCY = 2
+    LATENCY = 5
     LOWEST = -32768
 
     def __init__(self, n_lanes: int, n_vector_lanes: int) -> None:
@@ -91,75 +91,99 @@ class MacLanes(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """Cycle by cycle: codes; wordlines; inputs and factors; products; sums; their hand-over."""
         m = Module()
-        drives = self._drives(m)
-        valid = [self.valid, delay_valid(m, self.valid, 1), delay_valid(m, self.valid, 2)]
-        lines = [self.line, delay(m, self.line, 1), delay(m, self.line, 2)]
-        m.d.comb += self.done.eq(valid[2] & lines[2].last)
+        valid, lines = [self.valid], [self.line]
+        for _ in range(4):
+            valid.append(delay_valid(m, valid[-1], 1))
+            lines.append(delay(m, lines[-1], 1))
+        codes = [self._code(m, lane) for lane in range(self.n_vector_lanes)]
+        drives = self._drives(m, codes, lines[1], lines[2])
+        weights = delay(m, self.weights, 2)
+        m.d.sync += self.done.eq(valid[4] & lines[4].last)
         for lane in range(self.n_lanes):
             drive = drives[lane * len(drives) // self.n_lanes]
-            product, code = self._product(m, lane, drive, valid[1] & lines[1].hold)
-            self._sum(m, lane, product, code, valid[2], lines[2])
+            centred = self._centred(m, codes[lane], lines[1]) if lane < len(codes) else None
+            product, code = self._product(
+                m, lane, (drive, centred, weights[lane]), lines[2], valid[3] & lines[3].hold
+            )
+            self._sum(m, lane, product, code, valid[4], lines[4])
         return m
 
-    def _code(self, m: Module, lane: int, name: str) -> Signal:
-        """The lane's code, sign-extended, or the pad code."""
-        byte = Signal(8, name=f"byte_{name}")
-        code = Signal(signed(9), name=f"code_{name}")
-        m.d.comb += [
-            byte.eq(Mux(self.line.inside, self.codes[lane], self.pad_code)),
-            code.eq(Mux(self.line.is_signed, byte.as_signed(), byte)),
-        ]
+    def _code(self, m: Module, lane: int) -> Signal:
+        """The lane's code, sign-extended, or the pad code; a cycle later."""
+        byte = Signal(8, name=f"byte_{lane}")
+        code = Signal(signed(9), name=f"code_{lane}", reset_less=True)
+        m.d.comb += byte.eq(Mux(self.line.inside, self.codes[lane], self.pad_code))
+        m.d.sync += code.eq(Mux(self.line.is_signed, byte.as_signed(), byte))
         return code
 
-    def _drives(self, m: Module) -> list[Signal]:
-        """What drives the lanes: for each of the narrowest slots, the wordline of its slot."""
-        wordlines = [self._wordline(m, slot) for slot in range(most_slots(self.n_vector_lanes))]
+    def _centred(self, m: Module, code: Signal, line: Line) -> Signal:
+        """What a vector operation takes of the code; a cycle later."""
+        nothing = self.zero_outside & ~line.inside
+        return delay(m, Mux(nothing, 0, code - line.zero_point), 1)
+
+    def _drives(self, m: Module, codes: list[Signal], line: Line, later: Line) -> list[Signal]:
+        """What drives the lanes: for each of the narrowest slots, the wordline of its slot.
+
+        line, later   of the codes; a cycle later, when the wordlines are there
+        """
+        wordlines = [
+            self._wordline(m, slot, codes[slot], line)
+            for slot in range(most_slots(self.n_vector_lanes))
+        ]
         n_groups = min(MOST_SLOTS, self.n_lanes)
         drives = []
         for group in range(n_groups):
             drive = Signal(signed(DRIVE_BITS), name=f"drive_{group}")
-            with m.Switch(self.line.slots):
+            with m.Switch(later.slots):
                 for level in range(len(wordlines).bit_length()):
                     with m.Case(level):
                         m.d.comb += drive.eq(wordlines[(group << level) // n_groups])
             drives.append(drive)
         return drives
 
-    def _wordline(self, m: Module, slot: int) -> Signal:
+    def _wordline(self, m: Module, slot: int, code: Signal, line: Line) -> Signal:
+        """What drives a slot; a cycle later."""
         encoder = Encoder()
         m.submodules[f"encoder_{slot}"] = encoder
-        driven = Signal(signed(DRIVE_BITS), name=f"driven_{slot}")
         m.d.comb += [
-            encoder.code.eq(self._code(m, slot, f"wordline_{slot}")),
+            encoder.code.eq(code),
             encoder.encoding.eq(self.encoding),
-            encoder.zero_point.eq(self.line.zero_point),
-            encoder.negative.eq(self.line.negative),
-            encoder.bias.eq(self.line.bias),
-            driven.eq(Mux(slot < self.line.count, encoder.drive, 0)),
+            encoder.zero_point.eq(line.zero_point),
+            encoder.negative.eq(line.negative),
+            encoder.bias.eq(line.bias),
         ]
+        driven = Signal(signed(DRIVE_BITS), name=f"driven_{slot}", reset_less=True)
+        m.d.sync += driven.eq(Mux(slot < line.count, encoder.drive, 0))
         return driven
 
-    def _product(self, m: Module, lane: int, drive: Signal, hold: Signal) -> tuple[Signal, Signal]:
-        """Input times factor, and the input, both two cycles later."""
+    def _product(
+        self, m: Module, lane: int, given: tuple[Signal, Signal | None, Signal], line: Line,
+        hold: Signal,
+    ) -> tuple[Signal, Signal]:  # fmt: skip
+        """Input times factor, and the input, both two cycles later.
+
+        given   the wordline, a vector lane's code, the weight
+        """
+        drive, centred, stored = given
         x = Signal(signed(DRIVE_BITS), name=f"x_{lane}")
         weight = Signal(signed(FACTOR_BITS), name=f"factor_{lane}")
         product = Signal(signed(DRIVE_BITS + FACTOR_BITS), name=f"product_{lane}")
         code_later = delay(m, x, 1)
-        m.d.sync += weight.eq(self.weights[lane].as_signed())
-        if lane >= self.n_vector_lanes:
+        m.d.sync += weight.eq(stored.as_signed())
+        if centred is None:
             m.d.sync += [x.eq(drive), product.eq(x * weight[:8].as_signed())]
             return product, code_later
-        code = self._code(m, lane, str(lane))
-        nothing = self.zero_outside & ~self.line.inside
-        centred = Mux(nothing, 0, code - self.line.zero_point)
         m.d.sync += x.eq(Mux(self.broadcast, drive, centred))
-        with m.If(self.factor == Factor.CONSTANT):
-            m.d.sync += weight.eq(self.line.constant)
         held = Signal(signed(DRIVE_BITS), name=f"held_{lane}")
         with m.If(hold):
             m.d.sync += held.eq(x)
-        m.d.sync += product.eq(x * Mux(self.factor == Factor.HELD, held, weight))
+        with m.If(self.factor == Factor.CONSTANT):
+            m.d.sync += weight.eq(line.constant)
+        with m.Elif(self.factor == Factor.HELD):
+            m.d.sync += weight.eq(Mux(hold, x, held))
+        m.d.sync += product.eq(x * weight)
         return product, code_later
 
     def _sum(
@@ -174,9 +198,9 @@ class MacLanes(Component):
             total = Mux(self.maximum, largest, total)
         else:
             m.d.comb += base.eq(Mux(line.first, 0, acc))
-        m.d.comb += self.sums[lane].eq(total)
         with m.If(valid & ~line.hold):
-            m.d.sync += acc.eq(self.sums[lane])
+            m.d.sync += acc.eq(total)
+        m.d.comb += self.sums[lane].eq(acc)
 
 
 def most_slots(n_vector_lanes: int) -> int:

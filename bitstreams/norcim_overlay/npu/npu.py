@@ -127,7 +127,7 @@ class Npu(Component):
             self.counts.eq(counters.selected),
             counters.add.cycles.eq(1),
             counters.add.stalls.eq(sequencer.stall),
-            counters.add.macs.eq(sequencer.n_macs),
-            counters.add.conversions.eq(Mux(converted, drain.n_converted, 0)),
-            counters.add.saturated.eq(Mux(converted, drain.n_saturated, 0)),
+            counters.add.macs.eq(delay(m, sequencer.n_macs, 1)),
+            counters.add.conversions.eq(delay(m, Mux(converted, drain.n_converted, 0), 1)),
+            counters.add.saturated.eq(delay(m, Mux(converted, drain.n_saturated, 0), 1)),
         ]

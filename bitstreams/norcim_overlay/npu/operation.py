@@ -1,4 +1,4 @@
-"""What an opcode asks of the data path: combinational, from the descriptor's fields."""
+"""What an opcode asks of the data path, from the descriptor's fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOWEST, HIGHEST = -32768, 32767
 
 
 class Operation(Component):
-    """Decodes an opcode.
+    """Decodes an opcode; what comes out is right `LATENCY` cycles after the fields are.
 
     fields        of the descriptor
     average       multiplier and shift of the average pool's present column record
@@ -29,6 +29,8 @@ class Operation(Component):
     kernel_h .. pad_left   the window; one tap without padding where the opcode has none
     in_zero_point what is taken off the first input's codes
     """
+
+    LATENCY = 2
 
     def __init__(self) -> None:
         sizes = ("kernel_h", "kernel_w", "stride_h", "stride_w")
@@ -50,7 +52,7 @@ class Operation(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         op = self.fields.opcode
-        m.d.comb += [
+        m.d.sync += [
             self.is_mvm.eq(op == Opcode.MVM),
             self.is_binary.eq((op == Opcode.ADD) | (op == Opcode.MUL)),
             self.is_average.eq(op == Opcode.AVGPOOL),
@@ -67,7 +69,7 @@ class Operation(Component):
         d = self.fields
         windowed = _one_of(d.opcode, WINDOWED)
         moved = windowed | (d.opcode == Opcode.COPY)
-        m.d.comb += [
+        m.d.sync += [
             self.by_element.eq(
                 (d.opcode == Opcode.COPY)
                 & ((d.in_channel_stride != 1) | (d.out_channel_stride != 1))
@@ -83,7 +85,7 @@ class Operation(Component):
     def _lanes(self, m: Module) -> None:
         d = self.fields
         split = self.is_mvm & (d.encoding == Encoding.PN)
-        m.d.comb += [
+        m.d.sync += [
             self.in_zero_point.eq(Mux(split | self.is_binary | self.is_average, d.in_zp, 0)),
             self.mode.encoding.eq(d.encoding),
             self.mode.pad_code.eq(d.pad_value),
@@ -92,16 +94,16 @@ class Operation(Component):
             self.mode.maximum.eq(d.opcode == Opcode.MAXPOOL),
         ]
         with m.If(self.is_mvm | self.is_depthwise):
-            m.d.comb += self.mode.factor.eq(Factor.WEIGHT)
+            m.d.sync += self.mode.factor.eq(Factor.WEIGHT)
         with m.Elif(d.opcode == Opcode.MUL):
-            m.d.comb += self.mode.factor.eq(Factor.HELD)
+            m.d.sync += self.mode.factor.eq(Factor.HELD)
         with m.Else():
-            m.d.comb += self.mode.factor.eq(Factor.CONSTANT)
+            m.d.sync += self.mode.factor.eq(Factor.CONSTANT)
 
     def _drain(self, m: Module) -> None:
         d, mode = self.fields, self.mode
         moved = (d.opcode == Opcode.TABLE) | (d.opcode == Opcode.COPY)
-        m.d.comb += [
+        m.d.sync += [
             mode.rule.eq(Mux(self.is_mvm, d.rule, Rule.LOSSLESS)),
             mode.bits.eq(d.converter_bits),
             mode.zero_point.eq(Mux(_one_of(d.opcode, RESCALED), d.out_zp, 0)),
@@ -114,16 +116,16 @@ class Operation(Component):
     def _shared(self, m: Module) -> None:
         """Parameters that all channels share."""
         d, shared = self.fields, self.mode.shared
-        m.d.comb += [shared.bias.eq(0), shared.multiplier.eq(1)]
+        m.d.sync += [shared.bias.eq(0), shared.multiplier.eq(1), shared.shift.eq(0)]
         with m.If(self.is_average):
-            m.d.comb += [
+            m.d.sync += [
                 shared.multiplier.eq(self.average.multiplier),
                 shared.shift.eq(self.average.shift),
             ]
         with m.Elif(self.is_mvm | self.is_binary):
-            m.d.comb += shared.shift.eq(d.shift)
+            m.d.sync += shared.shift.eq(d.shift)
         with m.If(d.opcode == Opcode.MUL):
-            m.d.comb += shared.multiplier.eq(d.multiplier_a)
+            m.d.sync += shared.multiplier.eq(d.multiplier_a)
 
     def _check(self, m: Module) -> None:
         d = self.fields
@@ -137,10 +139,11 @@ class Operation(Component):
                 | (d.n_tiles == 0)
             ),
         ]  # fmt: skip
+        m.d.sync += self.error.eq(DeviceError.OK)
         with m.If(d.opcode > max(Opcode)):
-            m.d.comb += self.error.eq(DeviceError.BAD_OPCODE)
+            m.d.sync += self.error.eq(DeviceError.BAD_OPCODE)
         with m.Elif(empty | (self.is_mvm & unknown)):
-            m.d.comb += self.error.eq(DeviceError.BAD_FIELD)
+            m.d.sync += self.error.eq(DeviceError.BAD_FIELD)
 
 
 def _any(conditions: object) -> Signal:

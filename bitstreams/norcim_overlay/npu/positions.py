@@ -40,8 +40,11 @@ class Positions(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         row, column = Signal(16), Signal(16)
-        end_of_row = Signal()
-        m.d.comb += end_of_row.eq(column + 1 == self.n_w)
+        end_of_row = Signal()  # the position is its row's last
+        with m.If(self.start | (self.advance & end_of_row)):
+            m.d.sync += end_of_row.eq(self.n_w == 1)
+        with m.Elif(self.advance):
+            m.d.sync += end_of_row.eq(column + 2 == self.n_w)
         with m.If(self.start):
             m.d.sync += [row.eq(0), column.eq(0), self.done.eq(0)]
             m.d.sync += [self.y.eq(self.y_first), self.x.eq(self.x_first)]

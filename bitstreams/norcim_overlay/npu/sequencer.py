@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
@@ -20,7 +21,8 @@ from norcim_overlay.npu.drain import Parameters, Tag
 from norcim_overlay.npu.fetcher import record_port
 from norcim_overlay.npu.interface import Layout, Mode, Status
 from norcim_overlay.npu.mac_lanes import Line
-from norcim_overlay.npu.sequencer_wiring import SequencerWiring
+from norcim_overlay.npu.operation import Operation
+from norcim_overlay.npu.sequencer_wiring import COUNT_CYCLES, SequencerWiring
 
 TABLE_WORDS = TABLE_BYTES // 4
 
@@ -79,6 +81,8 @@ class Sequencer(SequencerWiring):
             self._group_states(m)
             self._issue_state(m)
             self._end_states(m)
+        with m.If(self.abort):
+            m.d.sync += self.issuing.eq(0)
         return m
 
     def _abort(self, m: Module) -> None:
@@ -105,12 +109,19 @@ class Sequencer(SequencerWiring):
         m.next = "HALT"
 
     def _fetch(self, m: Module, address: object, count: object, state: str) -> None:
-        m.d.comb += [
-            self.fetcher.start.eq(1),
-            self.fetcher.address.eq(address),
-            self.fetcher.count.eq(count),
+        m.d.sync += [
+            self.fetch.start.eq(1),
+            self.fetch.address.eq(address),
+            self.fetch.count.eq(count),
         ]
         m.next = state
+
+    def _settle(self, m: Module, name: str, n_cycles: int, state: str) -> None:
+        """States in a row, while registers take over what they depend on."""
+        names = [name, *(f"{name}_{i}" for i in range(1, n_cycles)), state]
+        for here, after in pairwise(names):
+            with self._state(m, here):
+                m.next = after
 
     # States.
 
@@ -133,7 +144,8 @@ class Sequencer(SequencerWiring):
             with m.If(self.fetcher.word):
                 m.d.sync += self.words[self.fetcher.index[:5]].eq(self.fetcher.data)
             with m.If(self.fetcher.done):
-                m.next = "CHECK"
+                m.next = "DECODE"
+        self._settle(m, "DECODE", Operation.LATENCY, "CHECK")
         with self._state(m, "CHECK"):
             self._check_descriptor(m)
         with self._state(m, "TABLE"):
@@ -147,7 +159,7 @@ class Sequencer(SequencerWiring):
             m.next = "PRODUCTS"
         with self._state(m, "PRODUCTS"), m.If(self.steps.done):
             m.d.comb += self.window.seek.eq(1)
-            m.next = "GROUP"
+            m.next = "CHANNELS"
             with m.If(self.operation.is_mvm):
                 m.next = "TILE_START"
 
@@ -191,16 +203,20 @@ class Sequencer(SequencerWiring):
             with m.If(self.window.overrun):
                 self._fail(m, DeviceError.BAD_FIELD)
             with m.Elif(~self.window.seeking):
-                m.next = "ENTER"
-                with m.If(self.new_group):
-                    m.next = "GROUP"
+                m.next = "FIRST_LINE"
+        with self._state(m, "FIRST_LINE"):  # its registers settle
+            m.next = "ENTER"
+            with m.If(self.new_group):
+                m.next = "GROUP"
 
     def _group_states(self, m: Module) -> None:
         """The group's columns come while its first lines are issued."""
-        d, op, layout = self.d, self.operation, self.layout
-        first = Signal(32)
+        d, op, layout, first = self.d, self.operation, self.layout, self.first_column
         in_layer = Mux(op.is_mvm, self.t.out_c_first, 0) + self.channel
-        m.d.comb += first.eq(d.column_base + in_layer)
+        m.d.sync += [
+            first.eq(d.column_base + in_layer),
+            self.columns_past.eq(first + self.n_active > layout.n_columns),
+        ]
         with self._state(m, "GROUP"), m.If(self.quiet | ~self.mode.use_columns):
             m.d.comb += self.positions.start.eq(1)
             m.d.sync += self.new_group.eq(0)
@@ -209,15 +225,15 @@ class Sequencer(SequencerWiring):
                 address = layout.columns + first * COLUMN_WORDS
                 self._fetch(m, address, self.n_active * COLUMN_WORDS, "ENTER")
                 m.d.sync += self.columns_come.eq(1)
-                with m.If(first + self.n_active > layout.n_columns):
+                with m.If(self.columns_past):
                     self._fail(m, DeviceError.TILE_RANGE)
         with self._state(m, "ENTER"):
             m.d.comb += self.enter.eq(1)
+            m.d.sync += self.issuing.eq(1)
             m.next = "ISSUE"
         with self._state(m, "NEXT_GROUP"):
             self._next_group(m)
-        with self._state(m, "CHANNELS"):  # n_active settles
-            m.next = "GROUP"
+        self._settle(m, "CHANNELS", 2, "GROUP")
 
     def _next_group(self, m: Module) -> None:
         d, op = self.d, self.operation
@@ -245,47 +261,56 @@ class Sequencer(SequencerWiring):
 
     def _issue_state(self, m: Module) -> None:
         li, op = self.lines, self.operation
-        missing = Signal(33)
-        m.d.sync += missing.eq(self.n_missing + ~self.window.inside)
-        uncounted = op.is_average & li.final & ~self.counted
-        unknown = op.is_average & li.final & (missing != self.known_missing)
-        blocked = li.final & ((self.gap != 0) | self.columns_come)
+        missing, changed, place = Signal(33), Signal(), Signal(34)
+        alone = Signal()  # the tile is all of its position
+        m.d.sync += [
+            alone.eq(~op.is_mvm | (self.t.first & self.t.last)),
+            missing.eq(self.n_missing + ~self.window.inside),
+            changed.eq(missing != self.known_missing),
+            place.eq(self.d.column_base + missing),
+        ]
+        uncounted = op.is_average & li.final & (self.n_counted != COUNT_CYCLES)
+        unknown = op.is_average & li.final & changed
+        uncertain = op.is_average & ((self.n_counted != COUNT_CYCLES) | changed)
+        # Whether a position is the last is known a cycle after it was entered.
+        waits = self.in_gap | self.columns_come | uncertain | self.enter
         stall = Signal()
-        m.d.sync += self.stall.eq(stall)
+        m.d.sync += [self.stall.eq(stall), self.held.eq(waits)]
+        m.d.comb += [
+            stall.eq(self.issuing & li.final & self.held),
+            li.step.eq(self.issuing & ~(li.final & self.held)),
+        ]
         with self._state(m, "ISSUE"):
-            m.d.comb += stall.eq(uncounted | unknown | blocked)
             with m.If(uncounted):
-                m.d.sync += self.counted.eq(1)
+                m.d.sync += self.n_counted.eq(self.n_counted + 1)
             with m.Elif(unknown):
-                self._fetch_average(m, missing)
-            with m.Elif(~blocked):
-                m.d.comb += li.step.eq(1)
-                with m.If(li.final):
-                    self._after_tile(m)
+                self._fetch_average(m, missing, place)
+            with m.Elif(~self.held & li.final):
+                m.d.sync += self.issuing.eq(0)
+                self._after_tile(m, alone)
         with self._state(m, "AVERAGE"), m.If(self.fetcher.done):
             m.d.sync += [self.average.eq(self.column), self.average.bias.eq(0)]
+            m.d.sync += self.issuing.eq(1)
             m.next = "ISSUE"
 
-    def _fetch_average(self, m: Module, missing: Signal) -> None:
+    def _fetch_average(self, m: Module, missing: Signal, place: Signal) -> None:
         """The column record for this number of positions outside the input."""
-        place = self.d.column_base + missing
         with m.If(place >= self.layout.n_columns):
             self._fail(m, DeviceError.TILE_RANGE)
         with m.Elif(self.quiet):
-            m.d.sync += self.known_missing.eq(missing)
+            m.d.sync += [self.known_missing.eq(missing), self.issuing.eq(0)]
             self._fetch(m, self.layout.columns + place * COLUMN_WORDS, COLUMN_WORDS, "AVERAGE")
 
-    def _after_tile(self, m: Module) -> None:
+    def _after_tile(self, m: Module, alone: Signal) -> None:
         """The tile's last line of this position has been issued."""
         op, t = self.operation, self.t
-        alone = ~op.is_mvm | (t.first & t.last)
         with m.If(op.is_mvm & ~t.last):
             m.d.sync += [self.tile_index.eq(self.tile_index + 1), self.in_position.eq(1)]
             m.next = "TILE_START"
         with m.Elif(self.positions.done):
             m.next = "NEXT_GROUP"
         with m.Elif(alone):
-            m.d.comb += self.enter.eq(1)
+            m.next = "ENTER"
         with m.Else():
             m.d.sync += self.tile_index.eq(self.group_tile)
             m.next = "TILE_START"
@@ -298,7 +323,7 @@ class Sequencer(SequencerWiring):
             m.next = "FETCH"
         with m.State("HALT"):
             m.d.comb += self.fetcher.cancel.eq(1)
-            with m.If(self.quiet & ~self.fetcher.busy):
+            with m.If(self.quiet & ~self.fetch.start & ~self.fetcher.busy):
                 m.d.comb += self.end.eq(1)
                 m.d.sync += [status.busy.eq(0), self.columns_come.eq(0)]
                 m.next = "IDLE"

@@ -27,6 +27,12 @@ from norcim_overlay.npu.records import RecordDecoder
 from norcim_overlay.npu.steps import Steps
 from norcim_overlay.npu.window import Window
 
+#: Cycles from a position's last line until it is known how many inputs lie outside, and whether
+#: they are as many as at the position before.
+COUNT_CYCLES = 2
+#: What is asked of the fetcher, one cycle after a state has decided on it.
+FETCH = data.StructLayout({"start": 1, "address": 32, "count": 9})
+
 
 class SequencerWiring(Component):
     """Parts and registers of the sequencer, and what holds in every state.
@@ -42,6 +48,7 @@ class SequencerWiring(Component):
 
     def _parts(self, m: Module) -> None:
         m.submodules.fetcher = self.fetcher = Fetcher()
+        self.fetch = Signal(FETCH)
         m.submodules.descriptor = self.descriptor = RecordDecoder(Descriptor, DESCRIPTOR_WORDS)
         m.submodules.tile = self.tile = RecordDecoder(Tile, TILE_WORDS)
         m.submodules.column_record = self.column_record = RecordDecoder(Column, COLUMN_WORDS)
@@ -51,6 +58,9 @@ class SequencerWiring(Component):
         m.submodules.positions = self.positions = Positions()
         m.submodules.lines = self.lines = Lines(self.n_lanes)
         connect(m, self.fetcher.memory, flipped(self.memory))
+        m.d.sync += self.fetch.start.eq(0)
+        for name in ("start", "address", "count"):
+            m.d.comb += getattr(self.fetcher, name).eq(getattr(self.fetch, name))
         self.d, self.t = self.descriptor.fields, self.tile.fields
 
     def _registers(self) -> None:
@@ -63,9 +73,12 @@ class SequencerWiring(Component):
         self.out_addr, self.in2_addr = Signal(32), Signal(32)  # of the position
         self.n_missing, self.known_missing = Signal(32), Signal(33)
         self.average = Signal(Parameters)
-        self.counted = Signal()  # how many positions of the window lie outside
+        self.n_counted = Signal(range(COUNT_CYCLES + 1))  # cycles that went into `n_missing`
         self.columns_come = Signal()
         self.gap = Signal(range(self.n_lanes + 1))  # cycles until sums may be handed over again
+        self.in_gap = Signal()  # they are two or more; `held` follows a cycle later
+        self.held = Signal()  # a position's last line has to wait
+        self.issuing = Signal()  # the state is ISSUE
         self.in_flight = Signal(self.issue_latency + 2)
         self.slots = Signal(range(SLOT_LEVELS + 1))
         self.n_most = Signal(range(self.n_lanes + 1))  # columns or channels at once
@@ -76,6 +89,8 @@ class SequencerWiring(Component):
         self.n_channels = Signal(17)
         self.fault = Signal(8)
         self.abort = Signal()
+        self.first_column = Signal(32)  # of the lanes' column records
+        self.columns_past = Signal()  # they are not all there
         self.quiet = Signal()  # nothing is on its way
         self.enter = Signal()  # the next position begins
 
@@ -96,6 +111,7 @@ class SequencerWiring(Component):
             w.y.eq(self.positions.y), w.x.eq(self.positions.x), w.base.eq(self.positions.in_addr),
             w.restart.eq(self.lines.restart), w.advance.eq(self.lines.advance),
             w.count.eq(Mux(op.is_mvm, self.lines.count, 1)),
+            w.tap_ends.eq(self.lines.tap_ends), w.again.eq(self.in_position),
         ]  # fmt: skip
         s = self.steps
         m.d.comb += [
@@ -112,13 +128,15 @@ class SequencerWiring(Component):
             p.n_h.eq(d.out_h), p.n_w.eq(d.out_w),
             p.y_first.eq(-op.pad_top), p.x_first.eq(-op.pad_left),
             p.y_step.eq(op.stride_h), p.x_step.eq(op.stride_w),
-            p.in_first.eq(d.in_addr - s.pad_row - s.pad_pixel + self.in_offset),
             p.in_row.eq(s.row), p.in_step.eq(s.pixel),
-            p.in2_first.eq(d.in2_addr + self.channel),
             p.in2_row.eq(d.in2_row_stride), p.in2_step.eq(d.in2_pixel_stride),
-            p.out_first.eq(d.out_addr + column_first),
             p.out_row.eq(d.out_row_stride), p.out_step.eq(d.out_pixel_stride),
         ]  # fmt: skip
+        m.d.sync += [
+            p.in_first.eq(d.in_addr - s.pad_row - s.pad_pixel + self.in_offset),
+            p.in2_first.eq(d.in2_addr + self.channel),
+            p.out_first.eq(d.out_addr + column_first),
+        ]
         n_left = Signal(17)
         m.d.comb += [
             self.n_channels.eq(Mux(op.is_mvm, self.t.n_cols, d.out_c)),
@@ -133,27 +151,27 @@ class SequencerWiring(Component):
         depthwise = self.layout.vector_weights + d.weight_base
         m.d.comb += [
             li.n_rows.eq(t.n_rows), li.repeats.eq(t.repeats), li.n_bias_rows.eq(t.n_bias_rows),
-            li.split.eq(d.encoding == Encoding.PN),
             li.is_mvm.eq(op.is_mvm), li.is_binary.eq(op.is_binary),
             li.window_last.eq(self.window.is_last), li.window_left.eq(self.window.left),
             li.window_start.eq(self.window.start_left), li.n_channels.eq(self.window.n_channels),
             li.slots.eq(self.slots),
+        ]  # fmt: skip
+        m.d.sync += [
+            li.split.eq(d.encoding == Encoding.PN),
             li.weight_first.eq(Mux(op.is_mvm, t.cells, depthwise) + self.channel),
             li.weight_step.eq(Mux(op.is_mvm, t.n_cols, d.in_c)),
-        ]  # fmt: skip
+        ]
         m.d.sync += self.slots.eq(0)
         for level in range(1, most_slots(self.n_vector_lanes).bit_length()):
             with m.If(op.is_mvm & (t.n_cols == self.n_lanes >> level)):
                 m.d.sync += self.slots.eq(level)
+        m.d.sync += self.positions.advance.eq(self.enter & ~self.in_position)
         with m.If(self.enter):
-            m.d.comb += li.begin.eq(1)
-            m.d.sync += [self.n_missing.eq(0), self.counted.eq(0), self.in_position.eq(0)]
+            m.d.comb += [li.begin.eq(1), self.window.load.eq(1)]
+            m.d.sync += [self.n_missing.eq(0), self.n_counted.eq(0), self.in_position.eq(0)]
             with m.If(~self.in_position):
-                m.d.comb += [self.window.load.eq(1), self.positions.advance.eq(1)]
                 m.d.sync += self.out_addr.eq(self.positions.out_addr)
                 m.d.sync += self.in2_addr.eq(self.positions.in2_addr)
-            with m.Else():
-                m.d.comb += self.window.restart.eq(1)
 
     def _wire_records(self, m: Module) -> None:
         fetcher, column = self.fetcher, self.column_record.fields
@@ -195,7 +213,7 @@ class SequencerWiring(Component):
             m.d.sync += line.first.eq(1)
         with m.If(d.opcode == Opcode.ADD):
             m.d.sync += line.constant.eq(Mux(second, d.multiplier_b, d.multiplier_a))
-        with m.If(li.step & ~self.enter):
+        with m.If(li.step):
             m.d.sync += self.n_missing.eq(self.n_missing + ~self.window.inside)
         work = li.step & ~li.is_copy & (op.is_mvm | op.is_depthwise)
         m.d.sync += [
@@ -209,9 +227,13 @@ class SequencerWiring(Component):
         self._hand_over(m)
 
     def _hand_over(self, m: Module) -> None:
-        """The tag of the sums on their way, and when the next sums may follow."""
+        """The tag of the sums on their way, and when the next sums may follow.
+
+        There is a cycle between positions anyway, so a gap of one needs no waiting.
+        """
         t, op = self.t, self.operation
-        n_ports = max(1, self.n_lanes // 8)
+        n_ports, more = max(1, self.n_lanes // 8), Signal()
+        m.d.sync += more.eq(self.n_active > 2 * n_ports)
         with m.If(self.lines.step & self.lines.final):
             m.d.sync += [
                 self.tag.addr.eq(self.out_addr),
@@ -222,23 +244,29 @@ class SequencerWiring(Component):
                 self.tag.first.eq(~op.is_mvm | t.first),
                 self.tag.last.eq(~op.is_mvm | t.last),
                 self.gap.eq((self.n_active - 1) // n_ports),
+                self.in_gap.eq(more),
             ]
-        with m.Elif(self.gap != 0):
-            m.d.sync += self.gap.eq(self.gap - 1)
+        with m.Elif(self.in_gap):
+            m.d.sync += [self.gap.eq(self.gap - 1), self.in_gap.eq(self.gap != 2)]
 
     def _check_accesses(self, m: Module) -> None:
-        """One cycle after a line was issued: did it leave a memory?"""
+        """Two cycles after a line was issued: did it leave a memory?"""
         layout, op = self.layout, self.operation
-        cell_end = Mux(
-            op.is_mvm, layout.n_cell_bytes, layout.vector_weights + layout.n_vector_bytes
+        cell_end = Signal(34)
+        m.d.sync += cell_end.eq(
+            Mux(op.is_mvm, layout.n_cell_bytes, layout.vector_weights + layout.n_vector_bytes)
         )
         n_read = Mux(op.is_mvm, self.line.count, self.n_active)
         reads = self.issue & self.line.inside & ~self.line.bias
         weighs = self.issue & (op.is_mvm | op.is_depthwise)
         stores = self.issue & self.line.last & self.tag.last
-        with m.If(reads & (self.read_addr + n_read > layout.n_activation_bytes)):
+        reads_past, stores_past, weighs_past = Signal(), Signal(), Signal()
+        m.d.sync += [
+            reads_past.eq(reads & (self.read_addr + n_read > layout.n_activation_bytes)),
+            stores_past.eq(stores & (self.tag.addr + self.n_active > layout.n_activation_bytes)),
+            weighs_past.eq(weighs & (self.weight_addr + self.n_weights > cell_end)),
+        ]
+        with m.If(reads_past | stores_past):
             m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
-        with m.Elif(stores & (self.tag.addr + self.n_active > layout.n_activation_bytes)):
-            m.d.comb += self.fault.eq(DeviceError.ADDRESS_RANGE)
-        with m.Elif(weighs & (self.weight_addr + self.n_weights > cell_end)):
+        with m.Elif(weighs_past):
             m.d.comb += self.fault.eq(DeviceError.WEIGHT_RANGE)

@@ -10,7 +10,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from norcim_overlay.npu.pipeline import delay, distributed_memory
+from norcim_overlay.npu.pipeline import delay, delay_valid, distributed_memory
+
+ADDRESS_LATENCY = 2  # registers between an address and the banks, reading and writing
+BANK_LATENCY = 2
 
 
 class _Bank:
@@ -23,7 +26,7 @@ class _Bank:
         self.rest = distributed_memory(8, n_rest) if n_rest else None
 
     def read(self, m: Module, row: Signal) -> Signal:
-        """The row's byte, two cycles later: the RAM's own register, then one behind both RAMs."""
+        """The row's byte, `BANK_LATENCY` cycles later: registers in the RAM and behind both."""
         port = self.block.read_port()
         m.d.comb += [port.addr.eq(row), port.en.eq(1)]
         if self.rest is None:
@@ -49,12 +52,13 @@ class VectorMemory(Component):
     read_addr    address of the first byte, not aligned
     read_data    n_banks bytes from there on, `LATENCY` cycles later; those behind the end: anything
     write        store `write_count` bytes of write_data from write_addr on
-    What a read in the cycle of a write of the same byte gives is not defined. The RAM's output is
-    registered, then the bytes are rotated into place. `n_banks` and `n_write` are powers of two,
+    What a read in the cycle of a write of the same byte gives is not defined. The address of either
+    is turned into one a bank, which are registered, and so is the RAM's output; then the bytes are
+    rotated into place in two steps. `n_banks` and `n_write` are powers of two,
     `n_write` is at most `n_banks`, `n_bytes` a multiple of `n_banks`.
     """
 
-    LATENCY = 3
+    LATENCY = ADDRESS_LATENCY + BANK_LATENCY + 2
 
     def __init__(self, n_bytes: int, n_banks: int, n_write: int) -> None:
         self.n_banks, self.n_write = n_banks, n_write
@@ -89,32 +93,40 @@ class VectorMemory(Component):
         return m
 
     def _read(self, m: Module) -> None:
-        low, high = self.read_addr[: self.low_bits], self.read_addr[self.low_bits :]
-        next_row = Signal(self.addr_bits - self.low_bits)
-        m.d.comb += next_row.eq(high + 1)
-        outputs = [
-            bank.read(m, _named(m, f"row_{i}", Mux(i < low, next_row, high), len(high)))
-            for i, bank in enumerate(self.banks)
-        ]
-        turn = delay(m, low, 2)
-        m.d.sync += self.read_data.as_value().eq(_rotate_right(m, Cat(*outputs), turn, 8))
+        low, rows = self._rows(m, "read", self.read_addr)
+        outputs = [bank.read(m, row) for bank, row in zip(self.banks, rows, strict=True)]
+        turn = delay(m, low, BANK_LATENCY + 1)
+        half = self.low_bits // 2
+        turned = delay(m, _rotate_right(m, Cat(*outputs), turn[:half], 8), 1)
+        rest = delay(m, turn[half:], 1)
+        m.d.sync += self.read_data.as_value().eq(_rotate_right(m, turned, rest, 8 << half))
 
     def _write(self, m: Module) -> None:
-        low, high = self.write_addr[: self.low_bits], self.write_addr[self.low_bits :]
-        next_row = Signal(self.addr_bits - self.low_bits)
-        m.d.comb += next_row.eq(high + 1)
+        low, rows = self._rows(m, "write", self.write_addr)
+        write, count = delay_valid(m, self.write, 1), delay(m, self.write_count, 1)
+        written = delay(m, self.write_data.as_value(), 1)
         n_turn = exact_log2(self.n_write)
-        turned = Signal(8 * self.n_write)
-        m.d.comb += turned.eq(
-            _rotate_right(m, self.write_data.as_value(), (-low)[:n_turn], 8)
-            if n_turn
-            else self.write_data.as_value()
-        )
-        for index, bank in enumerate(self.banks):
+        turned = _rotate_right(m, written, (-low)[:n_turn], 8) if n_turn else written
+        turned = delay(m, turned, 1)
+        for index, (bank, row) in enumerate(zip(self.banks, rows, strict=True)):
             place = _named(m, f"place_{index}", index - low, self.low_bits)
-            row = _named(m, f"write_row_{index}", Mux(index < low, next_row, high), len(high))
-            enable = self.write & (place < self.write_count)
+            enable = delay_valid(m, write & (place < count), 1)
             bank.write(m, row, enable, turned.word_select(index % self.n_write, 8))
+
+    def _rows(self, m: Module, name: str, addr: Signal) -> tuple[Signal, list[Signal]]:
+        """Which row of each bank an address means: `ADDRESS_LATENCY` cycles later.
+
+        Returns the bank of the first byte, a cycle before the rows, and the rows.
+        """
+        low, high = delay(m, addr[: self.low_bits], 1), delay(m, addr[self.low_bits :], 1)
+        next_row = Signal(self.addr_bits - self.low_bits, name=f"{name}_next")
+        m.d.sync += next_row.eq(addr[self.low_bits :] + 1)
+        rows = []
+        for index in range(self.n_banks):
+            row = Signal(len(next_row), name=f"{name}_row_{index}", reset_less=True)
+            m.d.sync += row.eq(Mux(index < low, next_row, high))
+            rows.append(row)
+        return low, rows
 
 
 def _named(m: Module, name: str, value: object, width: int) -> Signal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -22,6 +24,15 @@ from norcim_overlay.soc.uart import Uart
 BASES = {p.name: p.base for p in PERIPHERALS} | {w.name: w.base for w in WINDOWS}
 PAGE_BITS = 8  # of registers
 WINDOW_BITS = 24
+
+
+class _Answer:
+    """Of a peripheral's registers: whether an access means them; a cycle after it, its answer."""
+
+    def __init__(self, name: str) -> None:
+        self.chosen = Signal(name=f"chosen_{name}")
+        self.known = Signal(name=f"known_{name}")
+        self.data = Signal(32, name=f"answer_{name}")
 
 
 class Peripherals(Component):
@@ -72,6 +83,7 @@ class Peripherals(Component):
     def _decode(self, m: Module, banks: dict[str, RegisterBank], npu: NpuPort) -> None:
         bus = self.bus
         address, write_data, sel, write = Signal(32), Signal(32), Signal(4), Signal()
+        answers = {name: _Answer(name) for name in banks}
         m.d.sync += [bus.ack.eq(0), bus.err.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
@@ -79,36 +91,42 @@ class Peripherals(Component):
                     Cat(Const(0, 2), bus.adr, bus.dat_w, bus.sel, bus.we)
                 )
                 with m.If(bus.cyc & bus.stb & ~bus.ack & ~bus.err):
-                    self._choose(m, list(banks))
+                    self._choose(m, answers)
             with m.State("REGISTERS"):
-                self._access_registers(m, banks, address, write_data, write)
+                for name, bank in banks.items():
+                    chosen = answers[name].chosen
+                    m.d.comb += [bank.read.eq(chosen & ~write), bank.write.eq(chosen & write)]
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                self._answer(m, list(answers.values()))
             with m.State("WINDOW"):
                 self._access_window(m, npu, address, write_data, sel, write)
 
-    def _choose(self, m: Module, banks: list[str]) -> None:
+        for name, bank in banks.items():
+            m.d.comb += [bank.address.eq(address[2:PAGE_BITS]), bank.write_data.eq(write_data)]
+            m.d.sync += [
+                answers[name].data.eq(Mux(answers[name].chosen, bank.read_data, 0)),
+                answers[name].known.eq(answers[name].chosen & bank.known),
+            ]
+
+    def _choose(self, m: Module, answers: dict[str, _Answer]) -> None:
         """Where the request goes, by the upper bits of its address."""
         page, window = self.bus.adr[PAGE_BITS - 2 :], self.bus.adr[WINDOW_BITS - 2 :]
-        with m.If(_is_one_of(page, [BASES[name] >> PAGE_BITS for name in banks])):
+        for name, answer in answers.items():
+            m.d.sync += answer.chosen.eq(page == BASES[name] >> PAGE_BITS)
+        with m.If(_is_one_of(page, [BASES[name] >> PAGE_BITS for name in answers])):
             m.next = "REGISTERS"
         with m.Elif(_is_one_of(window, [BASES[s.name] >> WINDOW_BITS for s in Store])):
             m.next = "WINDOW"
         with m.Else():
             m.d.sync += self.bus.err.eq(1)
 
-    def _access_registers(
-        self, m: Module, banks: dict[str, RegisterBank], address: Signal, data: Signal,
-        write: Signal,
-    ) -> None:  # fmt: skip
+    def _answer(self, m: Module, answers: list[_Answer]) -> None:
+        known = Signal()
+        m.d.comb += known.eq(Cat(*(a.known for a in answers)).any())
+        found = reduce(or_, (a.data for a in answers))
+        m.d.sync += [self.bus.dat_r.eq(found), self.bus.ack.eq(known), self.bus.err.eq(~known)]
         m.next = "IDLE"
-        for name, bank in banks.items():
-            m.d.comb += [bank.address.eq(address[2:PAGE_BITS]), bank.write_data.eq(data)]
-            with m.If(address[PAGE_BITS:] == BASES[name] >> PAGE_BITS):
-                m.d.comb += [bank.read.eq(~write), bank.write.eq(write)]
-                m.d.sync += [
-                    self.bus.dat_r.eq(bank.read_data),
-                    self.bus.ack.eq(bank.known),
-                    self.bus.err.eq(~bank.known),
-                ]
 
     def _access_window(
         self, m: Module, npu: NpuPort, address: Signal, data: Signal, sel: Signal, write: Signal

@@ -31,7 +31,8 @@ def test_line_counter(bench: BlockBench) -> None:
         passes = [(0, negative, int(copy + negative > 0), n_rows)
                   for copy in range(repeats + 1) for negative in range(split + 1)]  # fmt: skip
         passes += [(1, None, 1, n_bias)] * (n_bias > 0)
-        script.cycle(**steady)  # the tile stands before its positions begin
+        for _ in range(3):
+            script.cycle(**steady)  # the tile stands before its positions begin
         script.cycle(begin=1, **steady)
         _passes(rng, script, passes, steady)
     script.run(bench, "lines")
@@ -56,6 +57,8 @@ def _passes(
                      "advance": int(not ends and not bias)}  # fmt: skip
             if negative is not None:
                 shown["negative"] = negative
+            if not bias:
+                shown["tap_ends"] = int(count == window_left)
             if rng.random() < 0.2:
                 idle = {**shown, "restart": 0, "advance": 0}
                 script.cycle(idle, window_left=window_left, **steady)

@@ -176,11 +176,14 @@ def _walk(
     script.cycle(seek=1, **steady)
     for _ in range(k_first // channels):
         script.cycle({"seeking": 1, "overrun": 0}, **steady)
-    script.cycle({"seeking": 0}, **steady)
+    for _ in range(2):
+        script.cycle({"seeking": 0}, **steady)
     for position, (row, column) in enumerate(np.ndindex(d.out_h, d.out_w)):
         y, x = row * d.stride_h - d.pad_top, column * d.stride_w - d.pad_left
         base = d.in_addr + y * d.in_row_stride + x * d.in_pixel_stride
         script.cycle(load=1, y=y, x=x, base=base, **steady)
+        if rng.random() < 0.3:  # start there again, whatever the next position may be
+            script.cycle(load=1, again=1, y=y + 1, x=x + 1, base=base + 1, **steady)
         i, n_inputs = 0, golden.shape[1]
         while i < n_inputs:
             addr, left = int(golden[position, i]), channels - (k_first + i) % channels
@@ -189,7 +192,8 @@ def _walk(
             shown = {"inside": int(addr != OUTSIDE), "is_last": int(last), "left": left}
             if addr != OUTSIDE:
                 shown["addr"] = addr
-            script.cycle(shown, advance=int(not last), restart=int(last), count=count, **steady)
+            moves = {"advance": int(not last), "restart": int(last), "count": count}
+            script.cycle(shown, tap_ends=int(count == left), **moves, **steady)
             i += count
         shown = {"inside": int(golden[position, 0] != OUTSIDE)}
         script.cycle(shown, **steady)  # back at the first input

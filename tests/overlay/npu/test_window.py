@@ -73,6 +73,7 @@ def walked(d: Descriptor, first: int, count: int, k_first: int) -> list[list[int
             n_now = int(rng.integers(1, min(left, 8) + 1))
             addresses += [addr + i if inside else OUTSIDE for i in range(n_now)]
             ctx.set(w.count, n_now)
+            ctx.set(w.tap_ends, n_now == left)
             assert ctx.get(w.is_last) == (len(addresses) == n)
             await strobe(ctx, w.advance)
         return addresses
@@ -89,6 +90,7 @@ def walked(d: Descriptor, first: int, count: int, k_first: int) -> list[list[int
         await strobe(ctx, p.start, w.seek)
         while ctx.get(w.seeking):
             await ctx.tick()
+        await ctx.tick()
         n = d.kernel_h * d.kernel_w * count - k_first
         while not ctx.get(p.done):
             await strobe(ctx, w.load, p.advance)
