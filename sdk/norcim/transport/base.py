@@ -165,8 +165,8 @@ class Device(ABC):
     ) -> int:
         """Write an image into a slot and let the device verify it. Does not activate it.
 
-        resume  keep what is right: of a whole image all sectors that are the same, of what an
-                interrupted write left those before the last one that is right
+        resume  keep what is right: of a whole image that differs in less than half of its sectors
+                all the others, else those before the last one that is right
         Returns the number of sectors that were programmed. Refuses, before anything is erased, an
         image that is damaged, for another chip, of another ABI level or too large. Writing to the
         active slot the image that it holds does nothing.
@@ -178,7 +178,9 @@ class Device(ABC):
         if slot == info.active_slot and n_same == n_all:
             return 0
         if resume and n_same < n_all and self._is_sound(slot):
-            return self._update(slot, data, progress)
+            differ = self._differing(slot, data)
+            if 2 * len(differ) < n_all:
+                return self._update(slot, data, differ, progress)
         # The last sector that seems right may have been cut short and read right by luck.
         first = max(n_same - 1, 0) * SECTOR_BYTES
         for offset in range(first, len(data), SECTOR_BYTES):
@@ -188,17 +190,22 @@ class Device(ABC):
         self._confirm(slot, data)
         return n_all - first // SECTOR_BYTES
 
-    def _update(self, slot: int, data: bytes, progress: ReportProgress | None) -> int:
-        """Program the sectors in which an image differs from the whole one that a slot holds.
-
-        The header is erased first and programmed last: what is interrupted is no image, so that
-        nobody takes a sector that was cut short for one that is kept.
-        """
-        differ = [
+    def _differing(self, slot: int, data: bytes) -> list[int]:
+        """Offsets of the sectors after the header in which a slot holds something else."""
+        return [
             offset
             for offset in range(SECTOR_BYTES, len(data), SECTOR_BYTES)
             if not self._holds(slot, data, offset)
         ]
+
+    def _update(
+        self, slot: int, data: bytes, differ: list[int], progress: ReportProgress | None
+    ) -> int:
+        """Program the header and the sectors in which an image differs from a slot's whole one.
+
+        The header is erased first and programmed last: what is interrupted is no image, so that
+        nobody takes a sector that was cut short for one that is kept. The next write begins anew.
+        """
         self._erase_sector(slot, 0)
         for n_done, offset in enumerate(differ):
             _report(progress, "write", n_done, len(differ) + 1)
