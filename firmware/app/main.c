@@ -20,7 +20,7 @@ static struct nc_device device;
 
 _Noreturn void nc_main(void);
 
-/* Records share one memory and weights another: loading is what finds that they do not fit. */
+/* Records share one memory and weights another. */
 static void read_limits(struct nc_limits *limits)
 {
     static const uint8_t name[NC_IMAGE_HEADER_CHIP_NAME_BYTES] = NC_CHIP_NAME;
@@ -36,6 +36,7 @@ static void read_limits(struct nc_limits *limits)
     limits->n_tiles = n_words / NC_TILE_WORDS;
     limits->n_columns = n_words / NC_COLUMN_WORDS;
     limits->n_tables = 4u * n_words / NC_TABLE_BYTES;
+    limits->record_bytes = 4u * n_words;
 }
 
 static void read_config(struct nc_config *config)

@@ -95,6 +95,7 @@ static struct nc_config config = {
             .n_tiles = UINT32_MAX,
             .n_columns = UINT32_MAX,
             .n_tables = UINT32_MAX,
+            .record_bytes = UINT32_MAX,
         },
     .slot_sectors = NC_MAX_SLOT_SECTORS,
     .firmware_version = 0x000100,

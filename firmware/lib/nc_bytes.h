@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* For a function with a buffer: inlined, the buffer would lie on the stack under whatever the caller
+ * calls next. */
+#define NC_OWN_FRAME __attribute__((noinline))
+
 static inline uint32_t nc_get_u32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |

@@ -243,14 +243,12 @@ static uint8_t run_update(const struct step *step)
 
 uint8_t nc_run_firmware(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
 {
-    uint8_t raw[4u * NC_DESCRIPTOR_WORDS];
     uint32_t words[NC_DESCRIPTOR_WORDS];
     struct step step = {.hal = hal, .image = image, .words = words};
-    uint8_t error = nc_run_descriptor(hal, image, index, raw);
+    uint8_t error = nc_run_words(hal, image, index, words);
     if (error != NC_DEVICE_ERROR_OK) {
         return error;
     }
-    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
     step.function = NC_GET_DESCRIPTOR_FUNCTION(words);
     read_boxes(words, &step);
     error = check_step(&step);

@@ -298,6 +298,14 @@ static uint32_t count_items(const struct nc_image *image, uint32_t kind)
     return nc_image_section(image, kind)->length / shapes[kind - 1u].item_bytes;
 }
 
+static uint32_t record_bytes(const struct nc_image *image)
+{
+    return nc_image_section(image, NC_SECTION_KIND_PROGRAM)->length +
+           nc_image_section(image, NC_SECTION_KIND_TILES)->length +
+           nc_image_section(image, NC_SECTION_KIND_COLUMNS)->length +
+           nc_image_section(image, NC_SECTION_KIND_TABLES)->length;
+}
+
 static uint8_t check_limits(const uint8_t *header, const struct nc_limits *limits,
                             const struct nc_image *image)
 {
@@ -316,7 +324,8 @@ static uint8_t check_limits(const uint8_t *header, const struct nc_limits *limit
         count_items(image, NC_SECTION_KIND_PROGRAM) > limits->n_descriptors ||
         count_items(image, NC_SECTION_KIND_TILES) > limits->n_tiles ||
         count_items(image, NC_SECTION_KIND_COLUMNS) > limits->n_columns ||
-        count_items(image, NC_SECTION_KIND_TABLES) > limits->n_tables) {
+        count_items(image, NC_SECTION_KIND_TABLES) > limits->n_tables ||
+        record_bytes(image) > limits->record_bytes) {
         return NC_DEVICE_ERROR_DOES_NOT_FIT;
     }
     return NC_DEVICE_ERROR_OK;

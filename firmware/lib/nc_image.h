@@ -24,6 +24,7 @@ struct nc_limits {
     uint32_t n_tiles;
     uint32_t n_columns;
     uint32_t n_tables;
+    uint32_t record_bytes; /* the last four, together */
 };
 
 struct nc_section {

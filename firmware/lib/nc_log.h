@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
+#ifndef NC_LOG_BYTES
 #define NC_LOG_BYTES 1024u
+#endif
 
 struct nc_log {
     uint32_t n_bytes;

@@ -118,6 +118,17 @@ uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image
                : (uint8_t)NC_DEVICE_ERROR_BAD_OPCODE;
 }
 
+uint8_t nc_run_words(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                     uint32_t words[NC_DESCRIPTOR_WORDS])
+{
+    uint8_t raw[4u * NC_DESCRIPTOR_WORDS];
+    const uint8_t error = nc_run_descriptor(hal, image, index, raw);
+    if (error == NC_DEVICE_ERROR_OK) {
+        nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
+    }
+    return error;
+}
+
 uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uint32_t first,
                      struct nc_npu_stop *stop)
 {
@@ -143,8 +154,8 @@ uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uin
 }
 
 /* Feeds a network's inputs of one vector from the flash. */
-static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image,
-                    const struct nc_network *network, uint32_t vector)
+NC_OWN_FRAME static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image,
+                                 const struct nc_network *network, uint32_t vector)
 {
     const uint32_t first = image->base +
                            nc_image_section(image, NC_SECTION_KIND_KAT_INPUT)->offset +
@@ -164,8 +175,8 @@ static uint8_t feed(const struct nc_hal *hal, const struct nc_image *image,
 }
 
 /* Compares a network's outputs of one vector with the flash. */
-static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image,
-                       const struct nc_network *network, uint32_t vector)
+NC_OWN_FRAME static uint8_t compare(const struct nc_hal *hal, const struct nc_image *image,
+                                    const struct nc_network *network, uint32_t vector)
 {
     const uint32_t first = image->base +
                            nc_image_section(image, NC_SECTION_KIND_KAT_OUTPUT)->offset +

@@ -24,6 +24,10 @@ uint8_t nc_run_start(const struct nc_hal *hal, const struct nc_image *image, uin
 uint8_t nc_run_descriptor(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
                           uint8_t raw[4u * NC_DESCRIPTOR_WORDS]);
 
+/* The same as words. */
+uint8_t nc_run_words(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
+                     uint32_t words[NC_DESCRIPTOR_WORDS]);
+
 /* Runs every vector of the known-answer test on every network; an image without one fails. */
 uint8_t nc_run_known_answer(const struct nc_hal *hal, const struct nc_image *image);
 

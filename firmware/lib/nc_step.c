@@ -22,13 +22,9 @@ uint32_t nc_step_count(const struct nc_image *image)
 
 bool nc_step_is_end(const struct nc_hal *hal, const struct nc_image *image, uint32_t index)
 {
-    uint8_t raw[DESCRIPTOR_BYTES];
     uint32_t words[NC_DESCRIPTOR_WORDS];
-    if (nc_run_descriptor(hal, image, index, raw) != NC_DEVICE_ERROR_OK) {
-        return false;
-    }
-    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
-    return NC_GET_DESCRIPTOR_OPCODE(words) == NC_OPCODE_END;
+    return nc_run_words(hal, image, index, words) == NC_DEVICE_ERROR_OK &&
+           NC_GET_DESCRIPTOR_OPCODE(words) == NC_OPCODE_END;
 }
 
 static bool read_output(const uint32_t *words, const struct nc_image *image, struct output *out)
@@ -52,8 +48,8 @@ static bool read_output(const uint32_t *words, const struct nc_image *image, str
 }
 
 /* Adds `n_bytes` bytes, `stride` apart, to a CRC. */
-static uint8_t add_bytes(const struct nc_hal *hal, uint32_t address, uint32_t n_bytes,
-                         uint32_t stride, uint32_t *crc)
+NC_OWN_FRAME static uint8_t add_bytes(const struct nc_hal *hal, uint32_t address, uint32_t n_bytes,
+                                      uint32_t stride, uint32_t *crc)
 {
     uint8_t chunk[CHUNK_BYTES];
     const uint32_t most = stride == 1 ? CHUNK_BYTES : 1u;
@@ -92,8 +88,8 @@ static uint8_t put_descriptor(const struct nc_hal *hal, uint32_t index, const ui
 }
 
 /* Runs one descriptor of the NPU, with an END in place of the one after it. */
-static uint8_t run_alone(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
-                         struct nc_npu_stop *stop)
+NC_OWN_FRAME static uint8_t run_alone(const struct nc_hal *hal, const struct nc_image *image,
+                                      uint32_t index, struct nc_npu_stop *stop)
 {
     uint8_t next[DESCRIPTOR_BYTES];
     const uint8_t end[DESCRIPTOR_BYTES] = {NC_OPCODE_END};
@@ -115,17 +111,15 @@ static uint8_t run_alone(const struct nc_hal *hal, const struct nc_image *image,
 uint8_t nc_step(const struct nc_hal *hal, const struct nc_image *image, uint32_t index,
                 uint32_t *crc, struct nc_npu_stop *stop)
 {
-    uint8_t raw[DESCRIPTOR_BYTES];
     uint32_t words[NC_DESCRIPTOR_WORDS];
     struct output out;
     stop->descriptor = index;
     stop->cycles = 0;
     stop->firmware = false;
-    uint8_t error = nc_run_descriptor(hal, image, index, raw);
+    uint8_t error = nc_run_words(hal, image, index, words);
     if (error != NC_DEVICE_ERROR_OK) {
         return error;
     }
-    nc_get_words(words, raw, NC_DESCRIPTOR_WORDS);
     if (!read_output(words, image, &out)) {
         return NC_DEVICE_ERROR_ADDRESS_RANGE;
     }

@@ -73,6 +73,7 @@ class Limits(c.Structure):
         ("chip_name", U8 * 32), ("chip_hash", U8 * 32), ("abi_level", U32),
         ("activation_bytes", U32), ("weight_bytes", U32), ("vector_weight_bytes", U32),
         ("n_descriptors", U32), ("n_tiles", U32), ("n_columns", U32), ("n_tables", U32),
+        ("record_bytes", U32),
     )  # fmt: skip
 
 
@@ -167,7 +168,7 @@ class MemoryNpu:
 def make_config(slot_sectors: int = 2, chip: Chip | None = None, **changes: int) -> Config:
     limits = Limits(abi_level=ABI_LEVEL, activation_bytes=1 << 16)
     for name, _ in Limits._fields_[4:]:
-        setattr(limits, name, getattr(chip.memories, name) if chip else ANY)
+        setattr(limits, name, (chip and getattr(chip.memories, name)) or ANY)
     if chip:
         limits.chip_name[:] = chip.name.encode().ljust(32, b"\0")
         limits.chip_hash[:] = bytes.fromhex(chip.fingerprint)
