@@ -15,6 +15,8 @@
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-board test lint lint-style lint-format lint-types lint-layers lint-generated bench planted coverage-firmware clean
 
+# What make test installs; dev,train adds PyTorch and the tests of norcim.train.
+EXTRAS ?= dev
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -40,7 +42,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "installing norcim and its development tools into $(VENV) (about 2 minutes)" >&2
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.overlay: pyproject.toml | $(BIN)/python
@@ -54,8 +56,9 @@ demo: $(VENV)/.core
 demo-board: $(VENV)/.overlay
 	@$(BIN)/norcim demo --board
 
+# Two processes, each with whole files: what a file's tests share is made once.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: lint-style lint-format lint-types lint-layers lint-generated
 
