@@ -178,7 +178,7 @@ class Device(ABC):
         if slot == info.active_slot and n_same == n_all:
             return 0
         if resume and n_same < n_all and self._is_sound(slot):
-            differ = self._differing(slot, data)
+            differ = self._differing(slot, data, max(n_same, 1))
             if 2 * len(differ) < n_all:
                 return self._update(slot, data, differ, progress)
         # The last sector that seems right may have been cut short and read right by luck.
@@ -190,11 +190,11 @@ class Device(ABC):
         self._confirm(slot, data)
         return n_all - first // SECTOR_BYTES
 
-    def _differing(self, slot: int, data: bytes) -> list[int]:
-        """Offsets of the sectors after the header in which a slot holds something else."""
+    def _differing(self, slot: int, data: bytes, first: int) -> list[int]:
+        """Offsets of the sectors, from number `first` on, in which a slot holds something else."""
         return [
             offset
-            for offset in range(SECTOR_BYTES, len(data), SECTOR_BYTES)
+            for offset in range(first * SECTOR_BYTES, len(data), SECTOR_BYTES)
             if not self._holds(slot, data, offset)
         ]
 
