@@ -126,7 +126,7 @@ def _program_shape(region: Region, swapped: bool) -> tuple[int, int, int]:
 
 def is_fast(d: Descriptor, content: ImageContent, cells: SampledChip | None = None) -> bool:
     """Whether a kernel runs the descriptor; else it runs on byte memory."""
-    if d.opcode == Opcode.MVM and not is_analog(d, cells):
+    if d.opcode == Opcode.MVM and (cells is None or not is_analog(d)):
         return mvm.supports_mvm(d, content)
     if d.opcode == Opcode.FIRMWARE:
         return d.function == Function.SOFTMAX
@@ -200,7 +200,7 @@ def _kernel(
     content, target = plan.content, out.interior
     if d.opcode == Opcode.MVM:
         order = mvm.SWAPPED if plan.swapped else mvm.PROGRAM_ORDER
-        if plan.cells is not None and noise is not None and is_analog(d, plan.cells):
+        if plan.cells is not None and noise is not None and is_analog(d):
             return make_noisy_mvm(d, plan.cells, noise, x[0], target, counter, order, scratch)
         return mvm.make_mvm(d, content, x[0], target, counter, order, scratch)
     if d.opcode == Opcode.DWCONV:

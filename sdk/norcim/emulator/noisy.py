@@ -8,7 +8,7 @@ cells is Gaussian whatever the cells' own distribution is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from norcim.emulator.mvm import (
     SWAPPED,
     Group,
     Part,
-    Weights,
     diagonal,
     finish,
     fuse,
@@ -35,9 +34,9 @@ from norcim.emulator.taps import make_taps
 from norcim.spec.program import Descriptor, Encoding, Opcode, Rule, Tile
 
 
-def is_analog(d: Descriptor, cells: SampledChip | None) -> bool:
-    """Whether the descriptor runs on the cells of a sampled chip."""
-    return cells is not None and d.opcode == Opcode.MVM and d.rule != Rule.LOSSLESS
+def is_analog(d: Descriptor) -> bool:
+    """Whether the descriptor runs on a sampled chip's cells: sums that are lossless have none."""
+    return d.opcode == Opcode.MVM and d.rule != Rule.LOSSLESS
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class _Noisy:
     """A part and its noise.
 
     part      weights (lines, n_cols), or (taps, n_cols) if it is depthwise, for sums of which
-              2^gain are a code; PN has two lines an input, all positive ones first
+              2^gain are a code; PN has two lines an input, the positive one first
     variance  as the weights, for the squared drive; None if it is zero
     fixed     (n_cols,) variance of a conversion with no input
     bend_lsb  (n_cols,) peak of the non-linearity
@@ -63,7 +62,10 @@ def make_noisy_mvm(
 ) -> Thunk:  # fmt: skip
     """Matrix-vector multiply on `cells`; arguments as `norcim.emulator.mvm.make_mvm`."""
     x, work = with_border(x, needs_border(d))
-    maker = _Maker(d, x, noise, scratch, kernel_order, work, {})
+    driven = d
+    if d.encoding == Encoding.PN:
+        x, driven = _split(d, x, scratch, work), replace(d, in_c=2 * d.in_c)
+    maker = _Maker(driven, x, noise, scratch, kernel_order, work, {})
     for out_c_first, parts in _groups(d, cells, kernel_order):
         shape = (len(out), d.out_h, d.out_w, len(parts[0].fixed))
         sums = []
@@ -141,12 +143,16 @@ def _as_lines(d: Descriptor, tile: Tile, cells: Reals, kernel_order: tuple[int, 
     if kernel_order == SWAPPED and tile.n_rows == taps * c:
         shape = (halves, d.kernel_w, d.kernel_h, c, tile.n_cols)
         lines = lines.reshape(shape).swapaxes(1, 2)
-    return np.asarray(lines.reshape(halves * tile.n_rows, tile.n_cols))
+    return np.asarray(lines.reshape(halves, tile.n_rows, tile.n_cols).swapaxes(0, 1)
+                      .reshape(-1, tile.n_cols))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Maker:
-    """Appends the work of conversions; im2col matrices are shared by the parts of a layer."""
+    """Appends the work of conversions; im2col matrices are shared by the parts of a layer.
+
+    d, x  the layer as its wordlines see it: PN has two channels for each of the layer's
+    """
 
     d: Descriptor
     x: Activation
@@ -185,34 +191,19 @@ class _Maker:
 
     def _products(self, each: _Noisy, acc: Floats, variance: Floats | None) -> None:
         d, part = self.d, each.part
+        n_lines = 2 if d.encoding == Encoding.PN else 1
         natural = part.whole or self.kernel_order == PROGRAM_ORDER
-        key = (part.in_c_first, part.in_c_count, natural)
+        key = (n_lines * part.in_c_first, n_lines * part.in_c_count, natural)
         if key not in self.columns:
             self.columns[key], gather = im2col(d, self.x, key, self.scratch)
             self.work.extend(gather)
-        pn = d.encoding == Encoding.PN
-        n_rows = len(part.weights) // (2 if pn else 1)
-        rows = self.columns[key][:, part.k_first : part.k_first + n_rows]
-        if pn:
-            halves: Floats = self.scratch.take((2, *rows.shape), np.float32)
-            self.work.append(_make_split(rows, d.in_zp, halves))
-            rows = halves
-        self._product(rows, part.weights, acc)
+        first = n_lines * part.k_first
+        rows = self.columns[key][:, first : first + len(part.weights)]
+        self.work.append(make_product(rows, part.weights, acc))
         if each.variance is not None and variance is not None:
             squared: Floats = self.scratch.take(rows.shape, np.float32)
             self.work.append(_make_square(d, rows, squared))
-            self._product(squared, each.variance, variance)
-
-    def _product(self, rows: Floats, weights: Weights, acc: Floats) -> None:
-        """acc = rows @ weights; PN has two halves of both, whose products are summed."""
-        if rows.ndim == 2:
-            self.work.append(make_product(rows, weights, acc))
-            return
-        other: Floats = self.scratch.take(acc.shape, np.float32)
-        positive, negative = np.split(weights, 2)
-        self.work.append(make_product(rows[0], positive, acc))
-        self.work.append(make_product(rows[1], negative, other))
-        self.work.append(lambda: np.add(acc, other, out=acc))
+            self.work.append(make_product(squared, each.variance, variance))
 
     def _add_noise(self, fixed: Reals, acc: Floats, variance: Floats | None) -> None:
         """acc += noise * sqrt(variance + fixed)."""
@@ -240,25 +231,29 @@ class _Maker:
 def _make_square(d: Descriptor, codes: Floats, out: Floats) -> Thunk:
     """The squared drive of every wordline; OFFSET drives code + 128."""
     if d.encoding != Encoding.OFFSET:
-        return lambda: np.multiply(codes, codes, out=out)
+        return lambda: np.square(codes, out=out)
 
     def run() -> None:
         np.add(codes, np.float32(128), out=out)
-        np.multiply(out, out, out=out)
+        np.square(out, out=out)
 
     return run
 
 
-def _make_split(rows: Floats, zero_point: int, halves: Floats) -> Thunk:
-    """PN: max(v, 0) and max(-v, 0) of rows (m, n) into halves (2, m, n)."""
-    zero = np.float32(zero_point)
+def _split(d: Descriptor, x: Activation, scratch: Scratch, work: list[Thunk]) -> Activation:
+    """PN: for every value v its max(v, 0) and max(-v, 0), next to each other."""
+    zero = np.float32(d.in_zp)
+    *outer, n_channels = x.full.shape
+    lines: Floats = scratch.take((*outer, 2 * n_channels), np.float32)
+    positive, negative = lines[..., 0::2], lines[..., 1::2]
 
     def run() -> None:
-        np.subtract(zero, rows, out=halves[1])
-        np.negative(halves[1], out=halves[0])
-        np.maximum(halves, 0, out=halves)
+        np.maximum(x.full, zero, out=positive)
+        np.subtract(positive, x.full, out=negative)
+        np.subtract(positive, zero, out=positive)
 
-    return run
+    work.append(run)
+    return Activation(lines, x.border)
 
 
 def _make_bend(d: Descriptor, each: _Noisy, acc: Floats, scratch: Scratch) -> Thunk:

@@ -150,4 +150,5 @@ def test_a_pn_layer_sees_both_halves_of_its_cells() -> None:
     copy = errors.weights[: 2 * n]
     assert not np.allclose(copy[:n], -copy[n:])
     assert Emulator(content, cells=chip).run_layers(inputs)[index].shape
-    assert noisy.is_analog(replace(d, rule=Rule.LINEAR), chip)
+    assert noisy.is_analog(replace(d, rule=Rule.LINEAR))
+    assert not noisy.is_analog(replace(d, rule=Rule.LOSSLESS))

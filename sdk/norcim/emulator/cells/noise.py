@@ -55,6 +55,7 @@ class NoiseSource:
         self._words = np.random.SeedSequence(list(key)).generate_state(3, np.uint64)
         self._streams = [np.random.SFC64(0) for _ in range(n)]
         self._table = quantiles()
+        self._chosen = np.empty(0, np.intp)
 
     def begin(self, first: int) -> None:
         """The next values are those of the samples first, first + 1, ... from their start."""
@@ -74,8 +75,12 @@ class NoiseSource:
         """Fill (n, m), rows contiguous, with noise of mean 0 and variance 1."""
         n_values = out.shape[1]
         n_words = -(-n_values // _VALUES)
+        if len(self._chosen) < n_values:
+            self._chosen = np.empty(n_values, np.intp)
+        chosen = self._chosen[:n_values]
         for row, stream in zip(out, self._streams, strict=True):
-            chosen = stream.random_raw(n_words).view(np.uint16)[:n_values]
+            # `take` would widen the indices itself, but into memory that is new every time.
+            chosen[...] = stream.random_raw(n_words).view(np.uint16)[:n_values]
             # Every 16-bit number is an index: nothing wraps, but numpy then writes into the row
             # itself where mode="raise" would buffer it.
             self._table.take(chosen, out=row, mode="wrap")
