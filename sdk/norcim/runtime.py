@@ -19,6 +19,7 @@ from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
 from norcim.image.states import state_pairs
+from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Graph
 from norcim.ir.graph import Port as GraphPort
 from norcim.ir.layout import from_tensor, to_tensor
@@ -89,14 +90,31 @@ def trial_content(
     graph  what the model imports as, with `fixed`
     Raises as `compile_model`.
     """
+    return compile_model(path, chip, noise_inputs(graph, 2), fixed=fixed)
+
+
+def noise_inputs(graph: Graph, n: int) -> dict[str, Array]:
+    """Inputs (n, *shape) for who has none: normal of mean 0 and variance 1, or codes 0..99."""
     rng = np.random.default_rng(0)
     noise: dict[str, Array] = {}
     for port in graph.inputs:
         if port.codes == "float32":
-            noise[port.tensor] = rng.normal(size=(2, *port.shape)).astype(np.float32)
+            noise[port.tensor] = rng.normal(size=(n, *port.shape)).astype(np.float32)
         else:
-            noise[port.tensor] = rng.integers(0, 100, (2, *port.shape)).astype(port.codes)
-    return compile_model(path, chip, noise, fixed=fixed)
+            noise[port.tensor] = rng.integers(0, 100, (n, *port.shape)).astype(port.codes)
+    return noise
+
+
+def real_outputs(graph: Graph, given: Mapping[str, Array]) -> list[npt.NDArray[np.float32]]:
+    """What the model itself gives, real values (n, h, w, c) an output port; QDQ models round.
+
+    given  as the calibration of `compile_model`. Raises NC-E0403 to NC-E0406.
+    """
+    tensors, _ = _as_tensors(graph, given)
+    names = [port.tensor for port in graph.outputs]
+    quantised = any(tensor.qparams is not None for tensor in graph.tensors.values())
+    found = evaluate(graph, tensors, set(names), fake_quantise=quantised)
+    return [found[name] for name in names]
 
 
 def check_memories(content: ImageContent, chip: Chip) -> None:
@@ -146,6 +164,13 @@ def _calibration(
             for port in graph.inputs
         }
         return zeros, frozenset()
+    return _as_tensors(graph, given)
+
+
+def _as_tensors(
+    graph: Graph, given: Mapping[str, Array]
+) -> tuple[dict[str, npt.NDArray[np.float32]], frozenset[str]]:
+    """A user's inputs as tensors (n, h, w, c), and those that are codes 0..255."""
     arrays = match_inputs([port.tensor for port in graph.inputs], given)
     tensors: dict[str, npt.NDArray[np.float32]] = {}
     for port, array in zip(graph.inputs, arrays, strict=True):

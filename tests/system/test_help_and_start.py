@@ -29,6 +29,17 @@ def norcim(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_library_starts_the_command_line() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "norcim", "--version"],
+        env={**os.environ, "PYTHONPATH": SOURCES},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == norcim("--version").stdout != ""
+
+
 def test_help_lists_every_command() -> None:
     result = norcim("--help")
     assert result.returncode == 0

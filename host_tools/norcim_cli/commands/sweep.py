@@ -14,6 +14,9 @@ from norcim_cli.ages import parse_age
 if TYPE_CHECKING:
     from norcim.sweep import Job
 
+N_MADE_UP = 64
+"""Inputs that are made up where none are given, or that are measured of a calibration set."""
+
 
 @click.command()
 @click.argument("model", metavar="MODEL")
@@ -25,8 +28,17 @@ if TYPE_CHECKING:
     metavar="NAME=VALUES",
     help="adc_bits=4..10, sigma_w=0..8:0.5, temperature=25,85, arrays.n_rows=256,512.",
 )
-@click.option("--data", metavar="FILE", required=True, help="Test inputs, and labels as y; .npz.")
-@click.option("--calibration", metavar="FILE", required=True, help="Typical inputs; .npz.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Test inputs, and labels as y; .npz. Without labels the SNR of the outputs against the "
+    "model itself is measured; without it on the calibration inputs.",
+)
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    help="Typical inputs; .npz. Without it and --data: 64 made-up ones, normal noise.",
+)
 @click.option(
     "--chips-sampled",
     type=click.IntRange(1),
@@ -56,17 +68,18 @@ if TYPE_CHECKING:
     help="all, none, or names.",
 )
 @options.seed
-@options.output(required=True, doc="Results: .json or .parquet. Run again to go on.")
+@options.output(doc="Results: .json or .parquet [MODEL.sweep.json]. Run again to go on.")
 @click.option(
     "--plot", metavar="FILE", help="Draw accuracy over the longest axis: .png, .svg, .pdf."
 )
 @options.overwrite
 @options.common
 def sweep(
-    model: str, chip: str, vary: tuple[str, ...], data: str, calibration: str, output: str,
-    plot: str | None, workers: int, dask: str | None, overwrite: bool, **condition: Any,
+    model: str, chip: str, vary: tuple[str, ...], data: str | None, calibration: str | None,
+    output: str | None, plot: str | None, workers: int, dask: str | None, overwrite: bool,
+    **condition: Any,
 ) -> None:  # fmt: skip
-    """Measure accuracy over values of a chip file.
+    """Measure accuracy, or the SNR of outputs, over values of a chip file.
 
     Every combination of --vary is compiled and run, exactly and on sampled chips. What is done is
     kept in OUTPUT.partial: the same command goes on after an interruption. The file is the same
@@ -82,7 +95,7 @@ def sweep(
         run_sweep,
     )
 
-    target = Path(output)
+    target = Path(output or Path(model).stem + ".sweep.json")
     files.refuse_existing(target, overwrite)
     files.refuse_image(model)
     axes = [parse_axis(text) for text in vary]
@@ -97,40 +110,63 @@ def sweep(
     with console.progress() as progress:
         rows = run_sweep(job, points, target, pool, progress)
     if plot:
-        plot_sweep(rows, axes, Path(plot))
+        plot_sweep(rows, axes, Path(plot), job.measure)
     if console.STATE.json_mode:
         for row in rows:
-            console.emit("sweep-point.v1", row)
+            console.emit("sweep-point.v1", {"measure": job.measure, **row})
         return
     headings = list(rows[0])
-    shown = [[_spell(name, row.get(name)) for name in headings] for row in rows]
+    shown = [[_spell(name, row.get(name), job.measure) for name in headings] for row in rows]
     console.table(headings, shown, right="r" * len(headings))
     console.say(f"wrote {target}: {len(rows):,} points, {job.n_chips} chips each, seed {job.seed}")
 
 
-def _job(model: str, chip: str, data: str, calibration: str, condition: dict[str, Any]) -> Job:
+def _job(
+    model: str, chip: str, data: str | None, calibration: str | None, condition: dict[str, Any]
+) -> Job:
     from norcim.chips import read_chip_file
     from norcim.sweep import Job
     from norcim_cli.vectors import LABEL_KEYS
 
-    arrays = files.load_arrays(data)
+    arrays = {} if data is None else files.load_arrays(data)
     labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
+    inputs = {k: v for k, v in arrays.items() if k not in LABEL_KEYS}
+    typical = _typical(model, data, calibration)
     if labels is None:
-        raise NorcimError(
-            "NC-E0905", "accuracy needs labels", where=data, expected="labels as y",
-            got=", ".join(arrays), fix="store them as `y` beside the inputs", exit_code=EXIT_USAGE,
-        )  # fmt: skip
+        where = data or calibration or f"{N_MADE_UP} made-up inputs (normal noise)"
+        console.log(
+            f"no labels: measuring the SNR of the outputs against the model itself, on {where}"
+        )
     return Job(
         model=files.read_bytes(model), chip_file=read_chip_file(chip), chip=chip,
-        calibration=files.load_arrays(calibration),
-        inputs={k: v for k, v in arrays.items() if k not in LABEL_KEYS}, labels=labels,
+        calibration=typical,
+        inputs=inputs or {k: v[:N_MADE_UP] for k, v in typical.items()}, labels=labels,
         seed=condition["seed"], n_chips=condition["chips_sampled"], corner=condition["cells"],
         age_s=condition["age"], temperature_c=condition["temperature"],
         compensation=options.parse_compensation(condition["compensate"]),
     )  # fmt: skip
 
 
-def _spell(name: str, value: Any) -> str:
+def _typical(model: str, data: str | None, calibration: str | None) -> dict[str, Any]:
+    """Calibration inputs: those given, or made-up ones where no real inputs are there at all."""
+    from norcim.frontend import import_onnx
+    from norcim.runtime import noise_inputs
+
+    if calibration is not None:
+        return files.load_arrays(calibration)
+    if data is None:
+        return noise_inputs(import_onnx(model), N_MADE_UP)
+    raise NorcimError(
+        "NC-E0402", "calibration inputs are needed", where="--calibration",
+        why="ranges that were chosen on the test data, or on noise, would say nothing of it",
+        fix="pass --calibration FILE.npz with about 100 representative inputs",
+        exit_code=EXIT_USAGE,
+    )  # fmt: skip
+
+
+def _spell(name: str, value: Any, measure: str) -> str:
     if name in ("exact", "mean", "p05", "p95"):
-        return "" if value is None else f"{100 * value:.2f} %"
+        if value is None:
+            return ""
+        return f"{value:.1f} dB" if measure == "snr_db" else f"{100 * value:.2f} %"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,19 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 import norcim
-from norcim.analysis.population import accuracy_score, run_population
+from norcim.analysis.evaluation import Bytes
+from norcim.analysis.population import Score, accuracy_score, run_population
 from norcim.chips import Chip, parse_chip
 from norcim.chips.schema import UNBINDING
 from norcim.emulator import Emulator
 from norcim.emulator.cells import CellModel, Compensation
 from norcim.emulator.compensate import calibration_of
+from norcim.frontend import import_onnx
 from norcim.image.model import ImageContent
-from norcim.runtime import compile_model, encode_inputs
+from norcim.runtime import compile_model, dequantise_port, encode_inputs, real_outputs
 from norcim.sweep.axes import Value, overrides_of
 
 N_CALIBRATION = 32
 """Calibration inputs that compensation uses."""
 
+MAX_SNR_DB = 200.0
+"""Stands for outputs without any error."""
 
 DEFAULT_COMPENSATION = Compensation()
 
@@ -39,7 +44,8 @@ class Job:
     model        bytes of an ONNX file that holds its own weights
     chip_file    bytes of a chip file, and `chip`, its name
     calibration  typical inputs by name, (n, ...)
-    inputs       test inputs by name, (n, ...); labels (n,)
+    inputs       test inputs by name, (n, ...)
+    labels       (n,); None: the outputs are compared with those of the model itself
     """
 
     model: bytes
@@ -47,7 +53,7 @@ class Job:
     chip: str
     calibration: Mapping[str, npt.NDArray[Any]]
     inputs: Mapping[str, npt.NDArray[Any]]
-    labels: npt.NDArray[Any]
+    labels: npt.NDArray[Any] | None
     seed: int
     n_chips: int
     corner: str = "typical"
@@ -67,10 +73,17 @@ class Job:
         for blob in (self.model, self.chip_file):
             h.update(hashlib.sha256(blob).digest())
         arrays = [*sorted(self.calibration.items()), *sorted(self.inputs.items())]
-        for name, array in [*arrays, ("labels", self.labels)]:
+        if self.labels is not None:
+            arrays.append(("labels", self.labels))
+        for name, array in arrays:
             h.update(f"{name} {array.dtype} {array.shape}".encode())
             h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()
+
+    @property
+    def measure(self) -> str:
+        """What the figures of a row are: `accuracy`, 0..1, or `snr_db` without labels."""
+        return "snr_db" if self.labels is None else "accuracy"
 
     def chip_at(self, point: dict[str, Value]) -> Chip:
         """The chip of a point. A vendor's rule of fixed width becomes linear to vary its bits."""
@@ -83,11 +96,10 @@ class Job:
 
 
 def measure_point(job: Job, point: dict[str, Value]) -> dict[str, Any]:
-    """Exact accuracy and, on an analog chip, mean and percentiles over the sampled chips."""
+    """What an exact chip gives and, if analog, mean and percentiles over the sampled chips."""
     chip = job.chip_at(point)
-    content = _compiled(_Key(job, chip))
+    content, score = _compiled(_Key(job, chip))
     codes = encode_inputs(content, job.inputs)
-    score = accuracy_score(content, job.labels, len(job.labels))
     row: dict[str, Any] = {**point, "exact": score(Emulator(content).run(codes))}
     if chip.cells.kind == "none":
         return row
@@ -124,12 +136,35 @@ class _Key:
 
 
 @lru_cache(maxsize=2)
-def _compiled(key: _Key) -> ImageContent:
-    """Points that differ in cells and conditions only share an image."""
+def _compiled(key: _Key) -> tuple[ImageContent, Score]:
+    """Points that differ in cells and conditions only share an image and how it is scored."""
+    job = key.job
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        path.write_bytes(key.job.model)
-        return compile_model(path, key.chip, key.job.calibration, name="sweep")
+        path.write_bytes(job.model)
+        content = compile_model(path, key.chip, job.calibration, name="sweep")
+        if job.labels is not None:
+            return content, accuracy_score(content, job.labels, len(job.labels))
+        return content, snr_score(content, real_outputs(import_onnx(path), job.inputs))
+
+
+def snr_score(content: ImageContent, due: Sequence[npt.NDArray[np.float32]]) -> Score:
+    """Score: power of the real outputs `due` over that of the error, dB, at most MAX_SNR_DB.
+
+    due  (n, h, w, c) an output port
+    """
+    ports = [port for port in content.ports if port.is_output]
+    signal = sum(float(np.square(values, dtype=np.float64).sum()) for values in due)
+
+    def score(outputs: list[Bytes]) -> float:
+        pairs = zip(ports, outputs, due, strict=True)
+        error = sum(float(np.square(dequantise_port(p, o) - d).sum()) for p, o, d in pairs)
+        floor = 10 ** (-MAX_SNR_DB / 10)
+        # Silence on both sides is equal; silence that should be none has no ratio.
+        share = max(error / signal, floor) if signal else (floor if not error else 1 / floor)
+        return -10 * math.log10(share)
+
+    return score
 
 
 def compile_order(point: dict[str, Value]) -> str:

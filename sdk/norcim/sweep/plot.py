@@ -1,4 +1,4 @@
-"""Plots of a sweep: accuracy over one axis, a line for each combination of the others."""
+"""Plots of a sweep: accuracy or SNR over one axis, a line for each combination of the others."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def check_plot(output: Path, axes: Sequence[Axis]) -> None:
     _matplotlib()
 
 
-def plot_sweep(rows: Sequence[dict[str, Any]], axes: Sequence[Axis], output: Path) -> None:
+def plot_sweep(
+    rows: Sequence[dict[str, Any]], axes: Sequence[Axis], output: Path, measure: str = "accuracy"
+) -> None:
     """Draw the rows of `run_sweep` over the longest axis (of equal ones the first).
 
     Lines are means over the sampled chips with a band from the 5th to the 95th percentile;
     dashed, the exact chip. The same rows give the same file.
+    measure  what the rows hold: `accuracy` or `snr_db`
     Raises NC-E0916, NC-E0917 as `check_plot`.
     """
     check_plot(output, axes)
@@ -48,8 +51,8 @@ def plot_sweep(rows: Sequence[dict[str, Any]], axes: Sequence[Axis], output: Pat
     for i, (values, points) in enumerate(sorted(lines.items())):
         points = sorted(points, key=lambda row: row[x_name])
         label = ", ".join(f"{n} {v:g}" for n, v in zip(others, values, strict=True))
-        _draw_line(plane, x_name, points, f"C{i}", label)
-    plane.set(xlabel=x_name, ylabel="accuracy, %")
+        _draw_line(plane, x_name, points, f"C{i}", label, 100 if measure == "accuracy" else 1)
+    plane.set(xlabel=x_name, ylabel="accuracy, %" if measure == "accuracy" else "SNR, dB")
     plane.grid(alpha=0.3)
     if others:
         plane.legend(fontsize="small")
@@ -60,18 +63,18 @@ def plot_sweep(rows: Sequence[dict[str, Any]], axes: Sequence[Axis], output: Pat
 
 
 def _draw_line(
-    plane: Any, x_name: str, points: list[dict[str, Any]], colour: str, label: str
+    plane: Any, x_name: str, points: list[dict[str, Any]], colour: str, label: str, unit: float
 ) -> None:
-    def percent(key: str) -> list[float]:
-        return [100 * row[key] for row in points]
+    def values(key: str) -> list[float]:
+        return [unit * row[key] for row in points]
 
     x = [row[x_name] for row in points]
     if "mean" not in points[0]:
-        plane.plot(x, percent("exact"), ".--", color=colour, label=label)
+        plane.plot(x, values("exact"), ".--", color=colour, label=label)
         return
-    plane.fill_between(x, percent("p05"), percent("p95"), color=colour, alpha=0.2, linewidth=0)
-    plane.plot(x, percent("mean"), ".-", color=colour, label=label)
-    plane.plot(x, percent("exact"), "--", color=colour, linewidth=0.8)
+    plane.fill_between(x, values("p05"), values("p95"), color=colour, alpha=0.2, linewidth=0)
+    plane.plot(x, values("mean"), ".-", color=colour, label=label)
+    plane.plot(x, values("exact"), "--", color=colour, linewidth=0.8)
 
 
 def _longest(axes: Sequence[Axis]) -> Axis:

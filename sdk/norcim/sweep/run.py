@@ -142,7 +142,7 @@ def run_sweep(
             file.flush()
             progress("points", len(rows), len(points))
     ordered = [rows[i] for i in range(len(points))]
-    _write(output, ordered, digest)
+    _write(output, ordered, digest, job.measure)
     partial.unlink()
     return ordered
 
@@ -202,13 +202,15 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _write(output: Path, rows: list[Row], digest: str) -> None:
+def _write(output: Path, rows: list[Row], digest: str, measure: str) -> None:
     if output.suffix == ".json":
         body = ",\n".join(json.dumps(row) for row in rows)
         output.write_text(
-            f'{{"schema": "norcim.sweep.v1", "sweep": "{digest}", "rows": [\n{body}\n]}}\n'
+            f'{{"schema": "norcim.sweep.v1", "sweep": "{digest}", "measure": "{measure}", '
+            f'"rows": [\n{body}\n]}}\n'
         )
         return
     pyarrow = _pyarrow()
-    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata({"sweep": digest})
+    described = {"sweep": digest, "measure": measure}
+    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata(described)
     pyarrow.parquet.write_table(table, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from norcim.chips import read_chip_file
+from norcim.chips import load_chip, read_chip_file
 from norcim.errors import NorcimError
+from norcim.image.model import ImageContent
+from norcim.runtime import compile_model, dequantise_port
 from norcim.sweep import DaskPool, Job, LocalPool, parse_axis, points_of, run_sweep
+from norcim.sweep.job import MAX_SNR_DB, snr_score
 from norcim.sweep.run import Point, Row
 from norcim_cli.main import main
 from tests.system.conftest import make_model
@@ -169,3 +173,57 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert [row["sigma_w"] for row in found] == [0, 8]
     assert all(row["p05"] <= row["mean"] <= row["p95"] for row in found)
     assert "mean" not in rows("digital")[0]
+
+
+def test_without_labels_the_outputs_are_compared_with_the_model(job: Job, tmp_path: Path) -> None:
+    points = points_of([parse_axis("adc_bits=5,8"), parse_axis("sigma_w=0,8")])
+    blind = replace(job, labels=None)
+    assert blind.digest() != job.digest()
+    rows = run_sweep(blind, points, tmp_path / "s.json", LocalPool(1))
+    assert json.loads((tmp_path / "s.json").read_text())["measure"] == "snr_db"
+    coarse, _, fine, noisy = rows
+    assert 0 < coarse["exact"] < fine["exact"] < 60
+    assert noisy["mean"] < fine["mean"] < fine["exact"] == noisy["exact"]
+
+
+def test_the_snr_of_known_outputs(job: Job) -> None:
+    content = compile_model_of(job)
+    port = next(port for port in content.ports if port.is_output)
+    codes = np.arange(2 * port.c, dtype=np.uint8).reshape(2, 1, 1, port.c)
+    real = dequantise_port(port, codes).astype(np.float32)
+    assert snr_score(content, [real])([codes]) > 120
+    # Every value a tenth off: the error has a hundredth of the power.
+    assert snr_score(content, [real / np.float32(1.1)])([codes]) == pytest.approx(20, abs=1e-3)
+    assert snr_score(content, [np.zeros_like(real)])([codes]) == -MAX_SNR_DB
+
+
+def compile_model_of(job: Job) -> ImageContent:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.onnx"
+        path.write_bytes(job.model)
+        return compile_model(path, load_chip("wtm2101"), job.calibration)
+
+
+def test_a_sweep_of_a_model_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(tmp_path / "m.onnx", n_in=16, n_out=5)
+    monkeypatch.chdir(tmp_path)
+    command = ["sweep", "m.onnx", "-c", "wtm2101", "--vary", "sigma_w=0,8", "--chips-sampled", "2"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "SNR" in said.err
+    assert "made-up inputs" in said.err
+    assert " dB" in said.out
+    assert "%" not in said.out
+    assert len(json.loads((tmp_path / "m.sweep.json").read_text())["rows"]) == 2
+
+
+def test_data_is_not_calibrated_on_noise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(tmp_path / "m.onnx", n_in=16, n_out=5)
+    np.savez(tmp_path / "data.npz", x=X)
+    command = ["sweep", str(model), "-c", "nor1", "--vary", "sigma_w=0", "--data"]
+    assert main([*command, str(tmp_path / "data.npz")]) == 2
+    assert "NC-E0402" in capsys.readouterr().err
