@@ -40,7 +40,7 @@ ENTRIES = (
     Entry(RUN, "demo", "demo:demo", "Recognise spoken words on an emulated device."),
     Entry(RUN, "run", "run:run", "Run an image on inputs from a file."),
     Entry(RUN, "eval", "eval:eval_", "Measure accuracy, layer errors and converter saturation."),
-    Entry(RUN, "sweep", "sweep:sweep", "Measure accuracy over values of a chip file."),
+    Entry(RUN, "sweep", "sweep:sweep", "Measure accuracy, or SNR, over values of a chip file."),
     Entry(RUN, "validate", "validate:validate", "Compare a device with the emulator, bit by bit."),
     Entry(DEVICE, "devices", "devices:devices", "List the devices that can be opened."),
     Entry(DEVICE, "flash", "flash:flash", "Write an image to a device, verify and activate it."),

@@ -79,7 +79,7 @@ def sweep(
     output: str | None, plot: str | None, workers: int, dask: str | None, overwrite: bool,
     **condition: Any,
 ) -> None:  # fmt: skip
-    """Measure accuracy, or the SNR of outputs, over values of a chip file.
+    """Measure accuracy, or SNR, over values of a chip file.
 
     Every combination of --vary is compiled and run, exactly and on sampled chips. What is done is
     kept in OUTPUT.partial: the same command goes on after an interruption. The file is the same
