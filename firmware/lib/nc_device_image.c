@@ -81,7 +81,6 @@ static uint8_t commit(struct nc_device *device, uint32_t slot, const struct nc_i
 
 uint8_t nc_device_activate(struct nc_device *device, uint32_t slot)
 {
-    const struct nc_image before = device->image;
     const uint8_t slot_before = device->loaded_slot;
     struct nc_image image;
     uint8_t error = nc_device_check_slot(device, slot, &image);
@@ -98,7 +97,7 @@ uint8_t nc_device_activate(struct nc_device *device, uint32_t slot)
     if (error != NC_DEVICE_ERROR_OK) {
         device->loaded_slot = NC_NO_SLOT;
         if (slot_before != NC_NO_SLOT) {
-            (void)load(device, slot_before, &before);
+            (void)nc_device_load_slot(device, slot_before);
         }
     }
     return error;
