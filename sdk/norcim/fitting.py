@@ -11,6 +11,8 @@ from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 from norcim.image.model import ImageContent
 from norcim.ir.graph import Floats, Graph, Op
 from norcim.ir.lowered import QuantGraph
+from norcim.ir.stream_plan import Stream, plan_stream
+from norcim.ir.streamed import streamed
 from norcim.mapper import (
     Block,
     can_place,
@@ -55,11 +57,13 @@ class Wishes:
     accuracy_budget  most points that the calibration set may lose; None: none is set
     cell_budget      most cells for weights, above what the plain layers need; None: all
     choices          for single layers
+    stream           compute the new frames of each call only; None: whole windows
     """
 
     accuracy_budget: float | None = None
     cell_budget: int | None = None
     choices: Choices = field(default_factory=dict)
+    stream: Stream | None = None
 
     def most_cells(self, chip: Chip) -> int:
         """Cells that may be used."""
@@ -94,9 +98,11 @@ def quantise_and_map(
     """An image's content, its known-answer test left empty.
 
     Raises NC-E0302 or NC-E0303 if nothing fits, NC-E0409 for choices that do not suit the model,
-    NC-E0410 if the accuracy budget cannot be kept.
+    NC-E0410 if the accuracy budget cannot be kept, NC-E0412 for a stream that cannot be.
     """
     check_choices(wishes.choices, graph, chip)
+    if wishes.stream is not None:
+        plan_stream(graph, wishes.stream)
     prepared = prepare(graph, chip, data)
     budget = wishes.accuracy_budget
     if budget is None:
@@ -131,9 +137,12 @@ def _fit(
                 prepared, chip, layout, integer_inputs=integer, progress=progress
             )
             progress("map", 0, 1)
-            lost = {"calibration_points_lost": round(quant.lost_points, 2)}
+            found = {"calibration_points_lost": round(quant.lost_points, 2)}
+            if wishes.stream is not None:
+                quant, stream_meta = streamed(quant, wishes.stream)
+                found |= stream_meta
             try:
-                content = emit(quant, chip, plan_memory(quant.graph, chip), {**meta, **lost})
+                content = emit(quant, chip, plan_memory(quant.graph, chip), {**meta, **found})
             except NorcimError as error:
                 if error.id not in ("NC-E0302", "NC-E0303"):
                     raise

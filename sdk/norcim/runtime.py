@@ -36,6 +36,8 @@ Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
 
+_ANY_BYTES = 2**40
+
 
 def _silent(step: str, done: int, total: int) -> None:
     """No progress shown."""
@@ -62,11 +64,11 @@ def compile_model(
     wishes       an accuracy or cell budget, and choices for single layers
     Returns the image's content, ready for `norcim.image.build_image`. Deterministic.
     Raises NorcimError: NC-E02xx for the model, NC-E03xx if it does not fit, NC-E04xx for the
-    calibration set and the states in `meta_extra`.
+    calibration set, the states in `meta_extra` and the stream in `wishes`.
     """
     graph = import_onnx(path, fixed)
     progress("check fit", 0, 1)
-    check_support(graph, chip)
+    check_support(graph, _for_windows(chip) if wishes.stream else chip)
     data, integer = _calibration(graph, chip, calibration)
     meta = {
         "name": name or graph.name or Path(path).stem,
@@ -80,6 +82,11 @@ def compile_model(
     check_placement(content, chip)
     check_memories(content, chip)
     return _with_known_answer(content, data, graph)
+
+
+def _for_windows(chip: Chip) -> Chip:
+    """The chip for a network of which it will hold new frames only: any window fits."""
+    return replace(chip, memories=replace(chip.memories, activation_bytes=_ANY_BYTES))
 
 
 def trial_content(
@@ -138,11 +145,16 @@ def check_memories(content: ImageContent, chip: Chip) -> None:
 def _with_known_answer(
     content: ImageContent, data: Mapping[str, npt.NDArray[np.float32]], graph: Graph
 ) -> ImageContent:
-    """Add the first calibration input and what the emulator makes of it."""
+    """Add the first calibration input and what the emulator makes of it.
+
+    A stream begins with the first frames of it, and zeros for the past.
+    """
     ports = [port for port in content.ports if not port.is_output]
+    first = [data[source.tensor][:1] for source in graph.inputs]
+    first += [np.zeros((1, port.h, port.w, port.c), np.float32) for port in ports[len(first) :]]
     inputs = [
-        quantise_port(port, data[source.tensor][:1])
-        for port, source in zip(ports, graph.inputs, strict=True)
+        quantise_port(port, values[:, : port.h, : port.w])
+        for port, values in zip(ports, first, strict=True)
     ]
     outputs = Emulator(content).run(inputs)
     return replace(

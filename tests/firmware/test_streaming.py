@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from norcim.audio import LogMelConfig, log_mel, read_wav
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
 from norcim.emulator.flash import NorFlash
+from norcim.fitting import NO_WISHES, Wishes
 from norcim.image import build_image
+from norcim.ir.stream_plan import Stream
 from norcim.runtime import compile_model
 from norcim.spec.protocol import FrameType, RunAction
 from norcim.streaming import run_stream
@@ -21,12 +24,19 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 STEPS = 50
 
 
-def test_fifty_calls_of_the_firmware_are_the_stream_on_the_emulator(lib: Library) -> None:
-    meta = json.loads((MODELS / "vad/model.json").read_text())
-    with np.load(MODELS / "vad/calib.npz") as data:
-        content = compile_model(
-            MODELS / "vad/vad.onnx", load_chip("overlay"), dict(data), meta_extra=meta
-        )
+@pytest.mark.parametrize(("model", "hop"), [("vad", None), ("kws", 4)])
+def test_calls_of_the_firmware_are_the_stream_on_the_emulator(
+    model: str, hop: int | None, lib: Library
+) -> None:
+    """A network that brings its state, and one of which new frames only are computed."""
+    meta = json.loads((MODELS / model / "model.json").read_text())
+    wishes = Wishes(stream=Stream(hop)) if hop else NO_WISHES
+    with np.load(MODELS / model / "calib.npz") as data:
+        arrays = {name: array for name, array in data.items() if name != "y"}
+    content = compile_model(
+        MODELS / model / f"{model}.onnx", load_chip("overlay"), arrays, meta_extra=meta,
+        wishes=wishes,
+    )  # fmt: skip
     image = build_image(content)
     n_sectors = -(-len(image) // 4096)
     device = NativeDevice(lib, NorFlash(3 + 2 * n_sectors), make_config(n_sectors), MemoryNpu())
@@ -51,8 +61,10 @@ def test_fifty_calls_of_the_firmware_are_the_stream_on_the_emulator(lib: Library
 
     pcm = read_wav(MODELS / "kws/clips/yes_01.wav")
     codes = log_mel(np.tile(pcm, 2), LogMelConfig.from_dict(meta["front_end"]))
-    frames = codes[20 : 20 + STEPS, None]
-    _, due = run_stream(content, Emulator(content).run, {"frame": frames})
-    _, found = run_stream(content, run, {"frame": frames})
+    given = content.meta["inputs"][0]
+    n_steps = STEPS // (hop or 1)
+    frames = codes[20 : 20 + n_steps * (hop or 1)].reshape(n_steps, *given["shape"])
+    _, due = run_stream(content, Emulator(content).run, {given["name"]: frames})
+    _, found = run_stream(content, run, {given["name"]: frames})
     assert all(np.array_equal(*both) for both in zip(due, found, strict=True))
-    assert len(np.unique(found[1], axis=0)) > STEPS // 2
+    assert len(np.unique(found[1], axis=0)) > n_steps // 2

@@ -52,6 +52,23 @@ def test_the_states_of_a_file_are_taken(norcim: Run, image: Path, tmp_path: Path
     assert (code, "30 samples" in out) == (0, True)
 
 
+def test_a_classifier_hears_a_recording_call_by_call(norcim: Run, tmp_path: Path) -> None:
+    """Four frames a call; in the end the word is heard as in one window."""
+    kws, path = ROOT / "models/kws", tmp_path / "kws.cim"
+    args = ("compile", kws / "kws.onnx", "--calibration", kws / "calib.npz", "-o", path)
+    args = (*args, "--meta", kws / "model.json", "-c", "nor1", "--overwrite")
+    assert norcim(*args)[0] == 0
+    [whole] = run(norcim, path, WAV).values()
+    assert norcim(*args, "--stream", "4:2")[0] == 0
+    outputs = run(norcim, path, WAV)
+    calls = next(array for name, array in outputs.items() if not name.startswith("next"))
+    assert len(calls) == 12
+    assert calls[-1].argmax() == whole.argmax()
+    code, _, err = norcim(*args, "--stream", "3")
+    assert (code, "NC-E0412" in err, "--stream 2" in err) == (2, True, True)
+    assert norcim(*args, "--stream", "4:x")[0] == 2
+
+
 def test_an_image_without_a_front_end_takes_no_recording(
     norcim: Run, image: Path, tmp_path: Path
 ) -> None:

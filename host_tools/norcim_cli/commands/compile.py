@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from norcim_cli import console, files, options
 if TYPE_CHECKING:
     from norcim.frontend import Fixed
     from norcim.image import ImageContent
+    from norcim.ir.stream_plan import Stream
     from norcim.joint import Source
 
 
@@ -49,6 +51,14 @@ if TYPE_CHECKING:
     multiple=True,
     help="Ranges, gains, tiles of single layers, as TOML. Of several models: one each, - for none.",
 )
+@click.option(
+    "--stream",
+    "streams",
+    metavar="FRAMES[:AXIS]",
+    multiple=True,
+    help="Compute only the new frames: so many a call, along this axis of the input (the batch is "
+    "0). Of several models: one each, - for none.",
+)
 @options.fixed_inputs
 @options.output(doc="Image to write; default: the model's name with .cim, in this folder.")
 @click.option(
@@ -77,8 +87,8 @@ if TYPE_CHECKING:
 def compile_(
     models: tuple[str, ...], chip: str, calibrations: tuple[str, ...],
     accuracy_budget: float | None, cell_budget: int | None, configs: tuple[str, ...],
-    input_shape: tuple[str, ...], fixed_values: tuple[str, ...], output: str | None,
-    names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
+    streams: tuple[str, ...], input_shape: tuple[str, ...], fixed_values: tuple[str, ...],
+    output: str | None, names: tuple[str, ...], meta_files: tuple[str, ...], old_image: str | None,
     sign_key: str | None, overwrite: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Turn an ONNX model into a weight image.
@@ -109,8 +119,9 @@ def compile_(
     )
     sources = _with_fixed(sources, options.parse_fixed(input_shape, fixed_values))
     sources = _with_wishes(
-        sources, accuracy_budget, cell_budget, _one_each("--config", configs, models)
-    )
+        sources, accuracy_budget, cell_budget, _one_each("--config", configs, models),
+        _one_each("--stream", streams, models),
+    )  # fmt: skip
     old = files.load_image(old_image) if old_image else None
     key = files.read_bytes(sign_key) if sign_key else None
     with console.progress() as progress:
@@ -159,7 +170,7 @@ def _with_fixed(sources: list[Source], fixed: Fixed) -> list[Source]:
 
 def _with_wishes(
     sources: list[Source], accuracy_budget: float | None, cell_budget: int | None,
-    configs: list[str | None],
+    configs: list[str | None], streams: list[str | None],
 ) -> list[Source]:  # fmt: skip
     from norcim.fitting import Wishes
     from norcim.quantise import read_choices
@@ -167,10 +178,22 @@ def _with_wishes(
     return [
         replace(
             source,
-            wishes=Wishes(accuracy_budget, cell_budget, read_choices(config) if config else {}),
+            wishes=Wishes(
+                accuracy_budget, cell_budget, read_choices(config) if config else {},
+                _parse_stream(stream) if stream else None,
+            ),
         )
-        for source, config in zip(sources, configs, strict=True)
-    ]
+        for source, config, stream in zip(sources, configs, streams, strict=True)
+    ]  # fmt: skip
+
+
+def _parse_stream(text: str) -> Stream:
+    from norcim.ir.stream_plan import Stream
+
+    found = re.fullmatch(r"(\d{1,9})(?::(\d{1,3}))?", text, re.ASCII)
+    if found is None:
+        raise click.UsageError(f"--stream takes FRAMES or FRAMES:AXIS, not {text!r}.")
+    return Stream(int(found[1]), int(found[2]) if found[2] else None)
 
 
 def _report(

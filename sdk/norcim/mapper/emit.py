@@ -28,6 +28,12 @@ from norcim.spec.program import (
     Tile,
 )
 
+_OWN = (
+    "layer", "in_addr", "in_row_stride", "in_h", "in_w", "pad_top", "pad_left",
+    "out_addr", "out_row_stride", "out_h", "out_w",
+)  # fmt: skip
+"""What a convolution that repeats another's does not share with it: tensors and their sizes."""
+
 
 @dataclass
 class _Sections:
@@ -194,8 +200,7 @@ def _conv(s: _Sections, op: QuantOp) -> None:
     )
     first = s.known_convs.get(id(conv))
     if first is not None:  # the same records, on other tensors
-        own = ("layer", "in_addr", "out_addr")
-        _append(s, op, replace(first, **{name: getattr(d, name) for name in own}))
+        _append(s, op, replace(first, **{name: getattr(d, name) for name in _OWN}))
         return
     if conv.stage == Stage.REQUANTISE:
         s.columns += [
