@@ -9,12 +9,12 @@ Drawn by the script, or the test digits of MNIST: its folder holds test.npz (`x`
 
 from __future__ import annotations
 
-import argparse
 import gzip
 from pathlib import Path
 
 import numpy as np
 
+from models.common.test_data import write_test_data
 from models.digits.strokes import SIZE, draw_digits
 
 N_TEST, TEST_SEED = 1000, 1000
@@ -51,17 +51,11 @@ def make_calibration() -> tuple[np.ndarray, np.ndarray]:
     return images[:, None], digits
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--mnist", type=Path, help="folder of MNIST [draw the digits]")
-    parser.add_argument("--output", type=Path, required=True, help="npz to write")
-    options = parser.parse_args()
-    images, digits = load_digits(options.mnist)
-    np.savez_compressed(options.output, x=images[:, None], y=digits)
-    print(f"{options.output}: {len(images)} images")
+def make_test_set(mnist: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Test digits as the network takes them, uint8 (n, 1, 28, 28), and what they show."""
+    images, digits = load_digits(mnist)
+    return images[:, None], digits
 
 
 if __name__ == "__main__":
-    main()
+    write_test_data(__doc__, make_test_set)

@@ -11,11 +11,11 @@ write test sets: of digits that the script draws, or of MNIST's test digits.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from models.common.test_data import write_test_data
 from models.digits.data import load_digits
 from models.digits.strokes import draw_digits
 
@@ -95,17 +95,5 @@ def make_test_set(mnist: Path | None) -> tuple[np.ndarray, np.ndarray]:
     return make_scenes(load_digits(mnist)[0], 1000, seed=1000)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--mnist", type=Path, help="folder of MNIST [draw the digits]")
-    parser.add_argument("--output", type=Path, required=True, help="npz to write")
-    options = parser.parse_args()
-    scenes, labels = make_test_set(options.mnist)
-    np.savez_compressed(options.output, x=scenes, y=labels)
-    print(f"{options.output}: {len(scenes)} scenes")
-
-
 if __name__ == "__main__":
-    main()
+    write_test_data(__doc__, make_test_set)

@@ -48,9 +48,12 @@ def test_calls_of_the_firmware_are_the_stream_on_the_emulator(
 
     def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
         data = b"".join(array.tobytes() for array in inputs)
-        device.ask(FrameType.RUN, words(RunAction.INPUT, 0) + data)
+        for at in range(0, len(data), 1000):
+            device.ask(FrameType.RUN, words(RunAction.INPUT, at) + data[at : at + 1000])
         device.ask(FrameType.RUN, words(RunAction.START, 0))
-        data = device.ask(FrameType.RUN, words(RunAction.OUTPUT, 0))
+        data, size = b"", sum(port.h * port.w * port.c for port in ports)
+        while len(data) < size:
+            data += device.ask(FrameType.RUN, words(RunAction.OUTPUT, len(data)))
         found, at = [], 0
         for port in ports:
             size = port.h * port.w * port.c

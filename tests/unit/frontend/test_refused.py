@@ -378,3 +378,19 @@ def test_codes_that_come_out_without_parameters(imported):
     error = refused(imported, nodes[::-1], {"x": (3,)}, constants, types=types, outputs=["t"])
     assert error.id == "NC-E0203"
     assert "codes that nothing" in error.where
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+def test_a_border_whose_positions_would_be_too_many_to_list(save, mode):
+    """A border of a constant has no such limit; a list of positions could take any memory."""
+
+    def padded(size, **attrs):
+        nodes = [make_node("Pad", ["x", "p"], ["y"], name="border", **attrs)]
+        return save(nodes, {"x": (size,)}, {"p": np.array([0, 1, 0, 2], np.int64)})
+
+    error = refused(import_onnx, padded(65533, mode=mode))
+    assert error.id == "NC-E0203"
+    assert "border" in error.where
+    assert "an axis of 65536" in error.where
+    import_onnx(padded(65532, mode=mode))
+    import_onnx(padded(65533))
