@@ -203,6 +203,25 @@ def test_each_call_of_a_classifier_is_a_window(head: Any, chip: str, tmp_path: P
     assert len(np.unique(expected, axis=0)) > 3
 
 
+@pytest.mark.parametrize("chip", ["digital", "nor1", "wtm2101"])
+def test_equal_weights_may_run_on_new_frames_and_on_the_window(chip: str, tmp_path: Path) -> None:
+    """One convolution on the frames and on the frames turned round, which takes them all."""
+    net = Net()
+    weight, shape = net.weight(net.normal(8, 6, 3)), (6, 24)
+    ends = [np.array([n], np.int64) for n in (-1, -100, 2, -1)]
+    y, z = (
+        net("Conv", x, weight, kernel_shape=[3], pads=[2, 0])
+        for x in ("x", net("Slice", "x", *ends))
+    )
+    path = net.save(tmp_path / "net.onnx", (1, *shape), net.last(net("Add", y, z), 8, 3))
+    long = sound(shape, 1, 24)
+    whole, content = (compiled(path, shape, chip, stream) for stream in (None, Stream(4)))
+    assert len(content.weights) == len(whole.weights)
+    expected = windows(whole, long)
+    assert np.array_equal(calls(content, long, 1, 4)[0][-1:], expected)
+    assert len(np.unique(expected)) > 10
+
+
 @pytest.mark.parametrize("axis", [2, 3])
 def test_time_may_be_another_axis(axis: int, tmp_path: Path) -> None:
     path, shape = separable(tmp_path / "net.onnx", mean, turned=axis == 3)
