@@ -12,6 +12,7 @@ from norcim.ir.ops import WIDE
 
 ALIGNMENT = 8
 """Tensors start at multiples of this many bytes: one beat of the NPU's memory port."""
+N_NAMED = 5  # layers that an error names
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,17 @@ def _memory_error(graph: Graph, chip: Chip, spans: dict[str, _Span], n_bytes: in
     def alive(index: int) -> int:
         return sum(s.size for s in spans.values() if s.first <= index <= s.last)
 
-    worst = max(range(len(graph.ops)), key=alive, default=0)
+    limit = chip.memories.activation_bytes
+    needs = sorted(((alive(i), op.node) for i, op in enumerate(graph.ops)), reverse=True)
+    over = [need for need in needs if need[0] > limit]
+    most = ", ".join(f"{node} ({size:,})" for size, node in (over or needs)[:N_NAMED])
     return NorcimError(
         "NC-E0304",
         "the activations do not fit the chip's memory",
-        where=f"most is alive at layer {graph.ops[worst].node}: {alive(worst):,} bytes",
-        expected=f"at most {chip.memories.activation_bytes:,} bytes on chip {chip.name!r}",
+        where=f"{len(over)} layers alone need more than that; bytes alive at the largest: {most}",
+        expected=f"at most {limit:,} bytes on chip {chip.name!r}",
         got=f"{n_bytes:,} bytes",
         why="inputs and outputs of a layer, and whatever is needed later, are held at once",
-        fix="use a smaller input, fewer channels in that layer, or a chip with more memory",
+        fix="use a smaller input, fewer channels in those layers, or a chip with more memory",
         exit_code=EXIT_UNSUPPORTED,
     )

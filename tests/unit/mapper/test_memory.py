@@ -63,7 +63,10 @@ def test_too_much_names_the_layer_and_both_numbers() -> None:
     with pytest.raises(NorcimError) as caught:
         plan_memory(chain([1000, 65000, 65000, 65000, 10]), replace_memory(chip, 100_000))
     assert caught.value.id == "NC-E0304"
-    assert "op1" in caught.value.where
+    assert "2 layers" in caught.value.where
+    assert caught.value.where.index("op2 (130,000)") > caught.value.where.index("largest")
+    assert "op1 (130,000)" in caught.value.where
+    assert "op0" not in caught.value.where
     assert "130,000" in caught.value.got
 
 
