@@ -89,8 +89,11 @@ def test_estimate(norcim: Run, small: Path) -> None:
     assert code == 0
     assert found["counts"]["n_array_macs"] == 32
     assert found["latency_s"] > 0
+    assert all(entry["source"] for entry in found["constants"].values())
     other = norcim("estimate", small / "small.cim", "--chip", "wtm2101")
     assert "wtm2101:" in other[1]
+    assert "energy.conversion_j" in other[1]
+    assert "ASSUMED" in other[1]
 
 
 def test_run_gives_the_same_on_emulator_and_device(

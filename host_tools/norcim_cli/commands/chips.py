@@ -80,17 +80,29 @@ def _published(chip: Chip) -> str:
 
 
 def _print_one(chip: Chip) -> None:
-    from norcim.chips.schema import SCHEMA
-
-    values = {key: value_of(chip, key) for key in SCHEMA}
     if console.STATE.json_mode:
-        entries = {key: {"value": v, "source": chip.sources[key]} for key, v in values.items()}
         heading = {"name": chip.name, "title": chip.title, "fingerprint": chip.fingerprint}
-        console.emit("chip-values.v1", {**heading, "values": entries})
+        console.emit("chip-values.v1", {**heading, "values": sourced(chip)})
         return
     console.say(f"{chip.name}: {chip.title}\nfingerprint {chip.fingerprint}")
+    print_values(sourced(chip))
+
+
+def sourced(chip: Chip, *sections: str) -> dict[str, dict[str, Any]]:
+    """Values of a chip file with their sources, by key; of some sections or of all."""
+    from norcim.chips.schema import SCHEMA
+
+    keys = [key for key in SCHEMA if not sections or key.split(".")[0] in sections]
+    return {key: {"value": value_of(chip, key), "source": chip.sources[key]} for key in keys}
+
+
+def print_values(values: dict[str, dict[str, Any]]) -> None:
+    """A table of what `sourced` gives."""
+    from norcim.chips.schema import SCHEMA
+
     rows = [
-        (key, _spell(value), SCHEMA[key].unit, chip.sources[key]) for key, value in values.items()
+        (key, _spell(entry["value"]), SCHEMA[key].unit, entry["source"])
+        for key, entry in values.items()
     ]
     console.table(("value", "", "unit", "source"), rows, right=" r")
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from norcim_cli import console, files, options
+from norcim_cli.commands.chips import print_values, sourced
 from norcim_cli.units import spell
 
 if TYPE_CHECKING:
     from norcim.analysis.estimate import Estimate, LayerEstimate
+
+CONSTANTS = ("timing", "energy")  # sections of a chip file that an estimate rests on
 
 
 @click.command()
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 def estimate(image: str | None, chip: str | None, at_peak: bool, network: str | None) -> None:
     """Estimate latency and energy of one inference.
 
-    From the image's counts and the chip file's constants, by layer and by where the energy goes.
-    Most constants are ASSUMED: `norcim chips NAME` shows the source of each.
+    From the image's counts and the chip file's constants, by layer and by where the energy goes,
+    after the constants with the source of each. Most are ASSUMED.
     """
     from norcim.analysis.estimate import estimate as estimate_image
     from norcim.chips import load_chip
@@ -42,10 +45,12 @@ def estimate(image: str | None, chip: str | None, at_peak: bool, network: str | 
     if image is None:
         raise click.UsageError("Missing argument 'IMAGE' (or give --peak).")
     _, content, _ = files.load_network(image, network)
-    found = estimate_image(content, load_chip(chip or content.chip))
+    target = load_chip(chip or content.chip)
+    found, constants = estimate_image(content, target), sourced(target, *CONSTANTS)
     if console.STATE.json_mode:
-        console.emit("estimate.v1", asdict(found))
+        console.emit("estimate.v1", {**asdict(found), "constants": constants})
         return
+    print_values(constants)
     print_estimate(found)
 
 
