@@ -105,12 +105,12 @@ def streamed(quant: QuantGraph, stream: Stream) -> tuple[QuantGraph, dict[str, A
         rewriter.ops.append(replace(done, op=replace(step.op, inputs=inputs)))
         rewriter.define(step.op.output)
     outputs = [
-        replace(_port(port, quant.graph, plan), tensor=rewriter.read(port.tensor, reading))
+        replace(
+            _port(port, quant.graph, plan),
+            tensor=rewriter.read(port.tensor, reading),
+            name=port.name or port.tensor,
+        )
         for port, reading in zip(quant.graph.outputs, plan.outputs, strict=True)
-    ]
-    outputs = [
-        replace(port, name=own.name or own.tensor)
-        for port, own in zip(outputs, quant.graph.outputs, strict=True)
     ]
     states, pasts, nexts = _state_ports(quant.graph, rewriter)
     graph = Graph(
