@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import denoiser
-from benchmarks.accuracy_sets import CALIBRATION, Subject, subjects
+from benchmarks.accuracy_sets import Subject, subjects
 from benchmarks.recordings import snr_db
 from benchmarks.subjects import CHECKOUT, shared_data
 from norcim.chips import load_chip
@@ -131,7 +131,7 @@ def measure_denoiser(models: Path, data: Path, chip: str) -> Iterator[Row]:
     for name, other in (tuple(sets), tuple(reversed(sets))):
         learnt, _ = denoiser.load(sets[other])
         noisy, clean = denoiser.load(sets[name])
-        calibration = denoiser.calibration(learnt, float_stages, CALIBRATION)
+        calibration = denoiser.calibration(learnt, float_stages, denoiser.CALIBRATION_STEPS)
         wanted = denoiser.denoise(noisy, float_stages)
         model, metric = "dtln_model_1+2", f"{name} SI-SDR dB"
         reference = round(denoiser.mean_si_sdr_db(wanted, clean), 2)

@@ -21,6 +21,9 @@ Stage = Callable[[Array, Array], tuple[Array, Array]]
 
 MODELS = ("dtln_model_1", "dtln_model_2")
 NAMES = (("input_2", "input_3"), ("input_4", "input_5"))
+CALIBRATION_STEPS = 1500
+"""Of 8 ms. What is learnt from few is clipped later: speech has pauses and loud vowels."""
+
 _HOP, _FRAME = 128, 512
 
 
