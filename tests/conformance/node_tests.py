@@ -213,6 +213,7 @@ def _general(outcome: Outcome) -> str:
 
 MISSES: Mapping[str, str] = {
     "test_celu_bfloat16": "expected values rounded to bfloat16, 3 digits",
+    "test_floor_example": "an input on a step: a quantised one is below it",
     "test_logsoftmax_large_number": "10,000 and 3 in one tensor: 8 bits have no step between",
     "test_softmax_large_number": "10,000 and 3 in one tensor: 8 bits have no step between",
     "test_l2normalization_axis_0": "a vector of zeros: its factor takes all of the range",

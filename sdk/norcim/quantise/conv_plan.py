@@ -31,6 +31,7 @@ class ConvTask:
     zero         the wordline value that stands for real 0
     bias         real (c_out,)
     clamp        real bounds of the activation
+    n_inputs     of the calibration set
     correct_bias whether the mean error on the calibration set is taken out of the bias
     stack        tiles that convert the same sums, each a stretch of their range
     gain         fixed exponent of the divisor; None: to be searched
@@ -49,6 +50,7 @@ class ConvTask:
     zero: int
     bias: Real
     clamp: tuple[float, float]
+    n_inputs: int
     correct_bias: bool
     stack: int = 1
     gain: int | None = None

@@ -95,7 +95,8 @@ def _task(state: State, op: Op, drive: _Drive, copies: int) -> ConvTask:
         op, chip, q_in, state.graph.tensors[op.output].qparams, lines,
         sample_positions(lines, op, zero, expected, _POSITIONS), drive.encoding, copies, tiles,
         layout.bias_rows, zero, bias, op.attrs["clamp"] or (-math.inf, math.inf),
-        correct_bias=op.weight_codes is None or lossy, gain=state.choice(op).gain,
+        len(state.codes[op.inputs[0]]), correct_bias=op.weight_codes is None or lossy,
+        gain=state.choice(op).gain,
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def _conv_requantise(state: State, op: Op) -> QuantOp:
     q_in = state.q[op.inputs[0]]
     drive = _Drive(Encoding.DIRECT) if on_vector else _plain(q_in, state.chip)
     task = _with_repeats(state, _task(state, op, drive, 1), drive)
-    q_out = task.q_out or activation_qparams(state.expected[op.output], task.clamp, False)
+    q_out = task.q_out or activation_qparams(state.expected[op.output], state.limits(op), False)
     clamp = clamp_codes(task.clamp, q_out)
     if task.tiles and state.chip.converter.rule != Rule.LOSSLESS:
         task, weight, scale = _best_reading(state, task, q_out, clamp)

@@ -27,11 +27,12 @@ from norcim.quantise.scales import (
     activation_qparams,
     dequantise,
     fake_quantise,
+    is_coded,
     quantise,
     sample,
 )
 from norcim.quantise.shift_search import choose_copies
-from norcim.quantise.spans import limit_spans
+from norcim.quantise.spans import Span, limit_spans
 from norcim.quantise.state import Codes, Layout, State
 from norcim.spec.program import Rule, Stage
 
@@ -50,11 +51,13 @@ class Prepared:
     expected  its real values on the calibration set, by tensor, (n, h, w, c), cut to what the
               readers can tell apart
     quarters  by tensor whose channels were scaled, see `QuantGraph`
+    spans     by tensor that was cut, to what
     """
 
     graph: Graph
     expected: Mapping[str, Floats]
     quarters: Mapping[str, tuple[int, ...]]
+    spans: Mapping[str, Span]
 
 
 def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prepared:
@@ -67,6 +70,7 @@ def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prep
         expected = evaluate(graph, calibration, fake_quantise=_has_qparams(graph))
     _check_range(graph, expected)
     quarters: dict[str, tuple[int, ...]] = {}
+    spans: dict[str, Span] = {}
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
@@ -74,8 +78,8 @@ def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prep
         if levelled is not graph:
             graph = levelled
             expected = {**evaluate(graph, calibration), **_shared(expected, graph)}
-        graph, expected = limit_spans(graph, expected)
-    return Prepared(graph, expected, quarters)
+        graph, expected, spans = limit_spans(graph, expected)
+    return Prepared(graph, expected, quarters, spans)
 
 
 def _shared(values: Mapping[str, Floats], graph: Graph) -> dict[str, Floats]:
@@ -93,7 +97,8 @@ def wanted_copies(prepared: Prepared, chip: Chip) -> dict[str, int]:
     for op in prepared.graph.ops:
         if op.kind == "conv":
             values = prepared.expected[op.inputs[0]]
-            q = activation_qparams(values, (-math.inf, math.inf), False)
+            limits = prepared.spans.get(op.inputs[0], (-math.inf, math.inf))
+            q = activation_qparams(values, limits, False)
             expected = prepared.expected[op.output]
             scale = _COPIES_MARGIN * q.scale
             found[op.output] = choose_copies(op, scale, expected, chip.converter.gain_lo, 255)
@@ -114,12 +119,16 @@ def quantise_graph(
     integer_inputs  input tensors whose calibration values are codes 0..255: they become the codes
     Returns the graph with parameters on every tensor.
     """
-    graph, expected = prepared.graph, _clipped(prepared, layout)
+    graph, spans = prepared.graph, _spans(prepared, layout)
+    expected = {
+        name: np.clip(values, *spans[name]) if name in spans else values
+        for name, values in prepared.expected.items()
+    }
     tied = _tied_operands(graph) if chip.stage == Stage.SHIFT else {}
     repeats: dict[str, str] = {}
     if chip.stage == Stage.REQUANTISE:
         graph, repeats = tie_repeats(graph, expected), repeated_weights(graph)
-    state = State(chip, graph, layout, expected, {}, {}, tied, repeats)
+    state = State(chip, graph, layout, expected, spans, {}, {}, tied, repeats)
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
         state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])
@@ -165,14 +174,11 @@ def _lost_points(state: State, prepared: Prepared, name: str) -> float:
     return 100 * math.sqrt(error / (float(np.square(expected).mean()) or 1.0))
 
 
-def _clipped(prepared: Prepared, layout: Layout) -> Mapping[str, Floats]:
-    """The real values, cut to the ranges that the user fixed."""
-    spans = {op.output: layout.choices[op.node].range for op in prepared.graph.ops
-             if op.node in layout.choices}  # fmt: skip
-    return {
-        name: values if (span := spans.get(name)) is None else np.clip(values, *span)
-        for name, values in prepared.expected.items()
-    }
+def _spans(prepared: Prepared, layout: Layout) -> Mapping[str, Span]:
+    """The ranges beyond which values are clipped on purpose, by tensor: the user's go first."""
+    chosen = {op.output: layout.choices[op.node].range for op in prepared.graph.ops
+              if op.node in layout.choices}  # fmt: skip
+    return {**prepared.spans, **{name: span for name, span in chosen.items() if span is not None}}
 
 
 def _prepared(state: State, op: Op) -> Op:
@@ -256,9 +262,10 @@ def _append_table(state: State, source: str, name: str, q: QParams, node: str) -
 
 
 def _simple(state: State, op: Op) -> None:
-    state.done.append(
-        simple_ops.quantise_op(op, state.q, state.codes, state.expected, state.graph, state.chip)
+    done = simple_ops.quantise_op(
+        op, state.q, state.codes, state.expected, state.graph, state.chip, state.limits(op)
     )
+    state.done.append(done)
     _note_error(state, op.output)
 
 
@@ -325,7 +332,7 @@ def _input_qparams(state: State, tensor: Tensor, integer_inputs: frozenset[str])
         return q
     if tensor.name in integer_inputs:
         return QParams(1.0, 0, False)
-    return activation_qparams(values, (-math.inf, math.inf), False)
+    return activation_qparams(values, (-math.inf, math.inf), False, grow=not is_coded(values))
 
 
 def require_calibration(graph: Graph, chip: Chip) -> NorcimError:

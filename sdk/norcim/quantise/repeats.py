@@ -42,7 +42,8 @@ def tie_repeats(graph: Graph, values: Mapping[str, Floats]) -> Graph:
 
 
 def _parameters(ops: list[Op], values: Mapping[str, Floats]) -> QParams:
-    together = np.concatenate([values[op.output].reshape(-1) for op in ops])
+    parts = [values[op.output] for op in ops]
+    together = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
     if any(op.kind in _WIDE for op in ops):  # whose zero is 0
         return QParams(max(float(np.abs(together).max()), 1e-6) / 127, 0, True)
     return activation_qparams(together, (-math.inf, math.inf), False)

@@ -24,7 +24,7 @@ from norcim.quantise.conv_plan import (
     tile_sums,
     vector_total,
 )
-from norcim.quantise.scales import codes_of, dequantise
+from norcim.quantise.scales import codes_of, dequantise, margin
 from norcim.spec.program import BIAS_DRIVE, Rule, Stage
 
 FRACTION_BITS = 8
@@ -35,6 +35,8 @@ By less where 32 bits would not hold the bias.
 _BIAS_LIMIT = 1 << 30
 _FIT_POSITIONS = 2048
 _LEAST_DIVISOR = 0.5  # of a column that says something about the gain
+_REACH = 4.0  # standard deviations of a column's sums: rarer ones may be clipped
+_LIKELY = 5.0  # over the root of n inputs: how far beyond those seen a sum can be expected
 _FITS = (0.0, 0.6, 0.75, 0.9, 1.05, 1.3)  # of the scale at which a column's range just fits
 
 
@@ -116,7 +118,7 @@ def _wanted_divisors(
     wanted = np.zeros(weight.shape[-1])
     for shape in task.tiles:
         span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
-        acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+        acc = _tile_sums(task, weight, shape)
         seen = np.clip(acc, *_tile_window(task, shape, window))
         width = (seen.max(axis=0) - seen.min(axis=0)) / (task.stack << task.chip.converter.bits)
         wanted[span] = np.maximum(wanted[span], width)
@@ -169,14 +171,18 @@ def _column_errors(
     """Mean square error of every column's real output with one gain for all tiles."""
     unit, offset = _unit_and_offset(task, weight, scale)
     window = _output_window(task, unit, offset, q_out, clamp)
-    seen = np.zeros((len(task.sampled.taps), len(scale)))
+    exact = np.zeros((len(task.sampled.taps) + 2, len(scale)))
+    seen = np.zeros_like(exact)
     for shape in task.tiles:
         span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
-        acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+        acc = _tile_sums(task, weight, shape)
         totals = _bias_totals(task, _middle(task, acc, shape, window), gain)
+        exact[:, span] += acc
         seen[:, span] += _read(task, acc, totals, gain)
-    real = np.clip(seen, *window) * unit + offset * unit
-    return np.asarray(((real - task.sampled.expected) ** 2).mean(axis=0))
+    wanted = (np.clip(exact, *window) + offset) * unit
+    wanted[:-2] = task.sampled.expected
+    real = (np.clip(seen, *window) + offset) * unit
+    return np.asarray(((real - wanted) ** 2).mean(axis=0))
 
 
 def _fraction_bits(bias: Real, finest: int) -> int:
@@ -202,7 +208,7 @@ def _search_tile(
     span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
     if chip.converter.rule == Rule.LOSSLESS:
         return _Reading(0, (np.zeros((0, shape.n_cols), np.int8),), np.zeros(shape.n_cols))
-    acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+    acc = _tile_sums(task, weight, shape)
     low, high = _tile_window(task, shape, window)
     middle = _middle(task, acc, shape, window)
     target = np.clip(acc, low, high)
@@ -216,6 +222,25 @@ def _search_tile(
     arrays, rows = chip.arrays, task.bias_rows
     bias = tuple(spread_bias(total, rows, arrays.cell_lo, arrays.cell_hi) for total in totals)
     return _Reading(best_gain, bias, _pushed(totals, best_gain))
+
+
+def _tile_sums(task: ConvTask, weight: Weights, shape: TileShape) -> Ints:
+    """Column sums of a tile on the sampled positions, then two that no input has reached.
+
+    (positions + 2, n_cols). The last two lie beyond the smallest and the largest sum of each
+    column, by the `margin` of the calibration set, or as far as the column's standard deviation
+    lets expect.
+    """
+    acc = tile_sums(task.sampled.taps, weight, task.groups, shape)
+    mean, reach = acc.mean(axis=0), _REACH * acc.std(axis=0)
+    grown, likely = 1 + margin(task.n_inputs), 1 + _LIKELY / math.sqrt(task.n_inputs)
+
+    def beyond(end: Ints) -> Real:
+        seen = np.abs(end - mean)
+        return np.asarray(np.maximum(seen * grown, np.minimum(seen * likely, reach)))
+
+    low, high = mean - beyond(acc.min(axis=0)), mean + beyond(acc.max(axis=0))
+    return np.concatenate([acc, np.rint([low, high]).astype(np.int64)])
 
 
 def _tile_window(task: ConvTask, shape: TileShape, window: tuple[Real, Real]) -> tuple[Real, Real]:

@@ -14,6 +14,8 @@ Real = npt.NDArray[np.float64]
 
 _SHRINK = np.linspace(0.4, 1.0, 31)
 _MAX_VALUES = 65536
+_MOST_CODES = 1024
+_LEAST_REPEATS = 4
 
 
 def sample(values: npt.NDArray[Any], limit: int = _MAX_VALUES) -> Real:
@@ -34,29 +36,49 @@ def even_step(size: int, limit: int) -> int:
     return step
 
 
-def activation_qparams(values: Floats, clamp: tuple[float, float], signed: bool) -> QParams:
-    """Scale and zero point with the least squared error on observed values.
+def margin(n_inputs: int) -> float:
+    """By what part a range observed on so many inputs is widened for those not seen.
 
-    values  observed real values, any shape
+    8 / n_inputs, at most a half: docs/decisions/0078.
+    """
+    return min(8 / n_inputs, 0.5)
+
+
+def is_coded(values: Floats) -> bool:
+    """Whether values are few and come again and again, as pixels do: their ends are known."""
+    seen = sample(values)
+    n_distinct = len(np.unique(seen))
+    return n_distinct <= _MOST_CODES and n_distinct * _LEAST_REPEATS <= len(seen)
+
+
+def activation_qparams(
+    values: Floats, clamp: tuple[float, float], signed: bool, *, grow: bool = True
+) -> QParams:
+    """Scale and zero point with the least squared error on observed values, and room beyond.
+
+    values  observed real values, (n, ...)
     clamp   the activation's own bounds (an open side is infinite)
     signed  codes are int8, else uint8
+    grow    widen the range by the `margin` of n inputs, within the clamp
     The range always holds 0, so that zero padding is exact. Ranges from 40 % to all of the
     observed one are tried; ties go to the larger.
     """
     observed = sample(values)
     lo = min(float(values.min(initial=0.0)), 0.0)
     hi = max(float(values.max(initial=0.0)), 0.0)
-    lo, hi = max(lo, min(clamp[0], 0.0)), min(hi, max(clamp[1], 0.0))
+    least, most = min(clamp[0], 0.0), max(clamp[1], 0.0)
+    lo, hi = max(lo, least), min(hi, most)
     if hi - lo <= 0:
         return QParams(1.0, -128 if signed else 0, signed)
-    best, best_error = None, np.inf
+    best, best_error = 1.0, np.inf
     for shrink in _SHRINK[::-1]:
         trial = _affine(lo * shrink, hi * shrink, signed)
         error = float(np.mean((fake_quantise(observed, trial) - observed) ** 2))
         if error < best_error:
-            best, best_error = trial, error
-    assert best is not None
-    return best
+            best, best_error = float(shrink), error
+    if grow:
+        best *= 1 + margin(len(values))
+    return _affine(max(lo * best, least), min(hi * best, most), signed)
 
 
 def _affine(lo: float, hi: float, signed: bool) -> QParams:

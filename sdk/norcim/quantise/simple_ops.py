@@ -24,6 +24,8 @@ SOFTMAX_SCALE = 1 / 256
 
 _BYTE_STEP = 512  # 16-bit multipliers of this step are int8 integers times a power of two
 
+_RANGED = ("add", "mul", "avgpool", "clip", "table")  # choose a range for their output
+
 _LARGEST_FACTOR = 16384.0  # from a step of the inputs to one of the output
 
 
@@ -34,9 +36,16 @@ def quantise_op(
     expected: Mapping[str, Floats],
     graph: Graph,
     chip: Chip,
+    limits: tuple[float, float],
 ) -> QuantOp:
-    """Decide the integers of one op; adds its output to `q` and `codes`."""
+    """Decide the integers of one op; adds its output to `q` and `codes`.
+
+    limits  real values that no range of the output goes beyond
+    """
     wanted = graph.tensors[op.output].qparams
+    bounded = math.isfinite(limits[0]) and math.isfinite(limits[1])
+    if wanted is None and bounded and op.kind in _RANGED:
+        wanted = activation_qparams(expected[op.output], limits, q[op.inputs[0]].signed)
     if op.kind in WIDE:
         q[op.output], done, state = _STATES[op.kind](op, q, codes, expected[op.output], wanted)
         codes[op.output], codes[_low(op.output)] = state[:, :1, None], state[:, 1:, None]
@@ -220,7 +229,11 @@ def _clip(
 def _table(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
-    q_out = wanted or activation_qparams(expected, (-math.inf, math.inf), q[0].signed)
+    with np.errstate(all="ignore"):  # codes that stand for values outside the function's domain
+        results = apply_table(op.attrs, dequantise(np.arange(q[0].lo, q[0].hi + 1), q[0]))
+    finite = results[np.isfinite(results)]
+    reach = float(finite.min(initial=math.inf)), float(finite.max(initial=-math.inf))
+    q_out = wanted or activation_qparams(expected, reach, q[0].signed)
     return _lookup(op, q[0], x[0], q_out, lambda real: apply_table(op.attrs, real))
 
 

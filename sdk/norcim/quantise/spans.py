@@ -16,22 +16,26 @@ import numpy as np
 from norcim.ir.functions import apply_table
 from norcim.ir.graph import Floats, Graph, Op, Port
 from norcim.ir.ops import OPS
-from norcim.quantise.scales import activation_qparams, sample
+from norcim.quantise.scales import activation_qparams, margin
 
 Span = tuple[float, float]
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "erf", "softsign")
 _MOVERS = ("move", "reshape", "transpose")
+_POINTS = 8192  # of a function's argument
 _ALL: Span = (-math.inf, math.inf)
 _NONE: Span = (math.inf, -math.inf)
 
 
-def limit_spans(graph: Graph, expected: Mapping[str, Floats]) -> tuple[Graph, dict[str, Floats]]:
+def limit_spans(
+    graph: Graph, expected: Mapping[str, Floats]
+) -> tuple[Graph, dict[str, Floats], dict[str, Span]]:
     """Cut the values that only saturating functions read to what these can tell apart.
 
     expected  real values by tensor, (n, h, w, c)
-    Returns the graph with one set of parameters for both ends of a state that is cut, and the
-    values that a quantiser should aim at.
+    Returns the graph with one set of parameters for both ends of a state that is cut, the
+    values that a quantiser should aim at, and by tensor to what they were cut: a wider range would
+    hold values that differ from those for nothing.
     """
     states = {new.tensor: old.tensor for old, new in _states(graph)}
     spans = _spans(graph, expected, set(states))
@@ -44,12 +48,12 @@ def limit_spans(graph: Graph, expected: Mapping[str, Floats]) -> tuple[Graph, di
             continue
         aimed[old] = np.clip(expected[old], aimed[new].min(), aimed[new].max())
         both = np.concatenate([aimed[old].reshape(-1), aimed[new].reshape(-1)])
-        q = activation_qparams(both, (-math.inf, math.inf), True)
+        q = activation_qparams(both, (-math.inf, math.inf), True, grow=False)
         for name in (old, new):
             tensors[name] = replace(tensors[name], qparams=q)
         ends.add(old)
     _carried(graph, aimed, ends)
-    return replace(graph, tensors=tensors), aimed
+    return replace(graph, tensors=tensors), aimed, spans
 
 
 def _carried(graph: Graph, aimed: dict[str, Floats], cut: set[str]) -> set[str]:
@@ -121,10 +125,14 @@ def _states(graph: Graph) -> Iterable[tuple[Port, Port]]:
 
 
 def _useful_span(values: Floats, op: Op) -> Span:
-    """Up to where a rising function comes within half a code of its ends on the observed values."""
-    observed = np.r_[sample(values), float(values.min()), float(values.max())]
-    found = apply_table(op.attrs, observed)
+    """Up to where a rising function comes within half a code of its ends on the observed values.
+
+    Their range is taken wider by what so few inputs may not have shown.
+    """
+    room = 1 + margin(len(values))
+    points = np.linspace(room * float(values.min()), room * float(values.max()), _POINTS)
+    found = apply_table(op.attrs, points)
     half = float(np.ptp(found)) / 510
-    low = float(observed[found <= found.min() + half].max())
-    high = float(observed[found >= found.max() - half].min())
+    low = float(points[found <= found.min() + half].max())
+    high = float(points[found >= found.max() - half].min())
     return min(low, high, 0.0), max(low, high, 0.0)

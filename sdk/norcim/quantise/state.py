@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from norcim.ir.graph import Floats, Graph, Op, QParams
 from norcim.ir.lowered import LayerError, QuantOp, TileShape
 from norcim.quantise.choices import Choices, LayerChoice
 from norcim.quantise.conv_plan import ConvTask, Weights
+from norcim.quantise.spans import Span
 
 LAYER_DB = 32.0
 MOST_ROW_TILES = 4
@@ -48,6 +50,7 @@ class Layout:
 class State:
     """What is known so far: parameters, codes and errors by tensor, and the finished steps.
 
+    spans        by tensor, the range beyond which values are clipped on purpose
     spent_cells  of the layout's spare ones
     repeats      `norcim.ir.graph.repeated_weights`
     leaders      by output, the first of convolutions of equal weights
@@ -57,6 +60,7 @@ class State:
     graph: Graph
     layout: Layout
     expected: Mapping[str, Floats]
+    spans: Mapping[str, Span]
     q: dict[str, QParams]
     codes: dict[str, Codes]
     tied: Mapping[str, str] = field(default_factory=dict)
@@ -71,3 +75,9 @@ class State:
     def choice(self, op: Op) -> LayerChoice:
         """What the user fixed for a layer."""
         return self.layout.choices.get(op.node, LayerChoice())
+
+    def limits(self, op: Op) -> Span:
+        """What no range of an operation's output goes beyond: its clamp, and the output's span."""
+        low, high = op.attrs.get("clamp") or (-math.inf, math.inf)
+        span = self.spans.get(op.output, (-math.inf, math.inf))
+        return max(low, span[0]), min(high, span[1])

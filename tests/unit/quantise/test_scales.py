@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from norcim.ir.graph import QParams
-from norcim.quantise.scales import activation_qparams, dequantise, quantise, sample, weight_codes
+from norcim.quantise.scales import (
+    activation_qparams,
+    dequantise,
+    is_coded,
+    margin,
+    quantise,
+    sample,
+    weight_codes,
+)
 
 OPEN = (-math.inf, math.inf)
 
@@ -26,6 +34,25 @@ def test_a_thin_tail_is_clipped_and_a_plain_range_is_not() -> None:
     assert activation_qparams(plain, OPEN, False).scale == pytest.approx(1 / 255, rel=0.03)
     tail = rng.exponential(0.05, 50_000).astype(np.float32)
     assert activation_qparams(tail, OPEN, False).scale * 255 < 0.97 * tail.max()
+
+
+def test_ranges_of_few_inputs_get_room_within_the_clamp() -> None:
+    assert [margin(n) for n in (1, 16, 100, 800)] == [0.5, 0.5, 0.08, 0.01]
+    values = np.random.default_rng(1).uniform(-1, 2, (100, 500)).astype(np.float32)
+    tight = activation_qparams(values, OPEN, False, grow=False).scale * 255
+    assert activation_qparams(values, OPEN, False).scale * 255 == pytest.approx(1.08 * tight)
+    bounded = activation_qparams(values, (-1.02, 6), False).scale * 255
+    assert bounded == pytest.approx(1.02 + 1.08 * 2, rel=0.01)
+    positive = activation_qparams(np.abs(values), (0.5, 6), False)
+    assert dequantise(positive.lo, positive) == 0, "0 is a code whatever the clamp"
+
+
+def test_pixels_are_coded_and_features_are_not() -> None:
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (20, 32, 32, 3)).astype(np.float32) / 255
+    assert is_coded(pixels)
+    assert not is_coded(pixels[0, :10, :10])
+    assert not is_coded(rng.normal(size=(20, 640)).astype(np.float32))
 
 
 def test_rounding_is_half_to_even_as_in_onnx() -> None:
