@@ -1,7 +1,9 @@
 """`python -m benchmarks.cells`: accuracy over sampled chips by age and temperature.
 
 One JSON line a row is appended to --output; rows that it holds already are not measured again.
-`--table` prints the rows as a Markdown table. Needs the models and data beside the checkout.
+`--table` prints the rows as a Markdown table. `--switches` measures instead what each part of the
+compensation gives a fresh chip, alone and left out of all, for the shipped keyword network. Needs
+the models and data beside the checkout.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.recordings import auc, machine_windows
 from benchmarks.subjects import CHECKOUT, shared_data
 from norcim.analysis.population import Score, accuracy_score, run_population
 from norcim.audio import LogMelConfig, log_mel
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
-from norcim.emulator.cells import NOTHING, CellModel, Compensation
+from norcim.emulator.cells import ALL, NOTHING, CellModel, Compensation
 from norcim.emulator.compensate import Calibration, calibration_of
 from norcim.image.model import ImageContent
 from norcim.runtime import compile_model, decode_outputs, encode_inputs
@@ -47,17 +50,17 @@ class Task:
     calibration: Calibration
 
 
-def kws_task(data: Path) -> Task:
-    """The shipped keyword network, every third of the 432 clips of Speech Commands."""
+def kws_task(data: Path, model: Path | None = None, every: int = 3) -> Task:
+    """The shipped keyword network, or a `model` like it; every n-th clip of Speech Commands."""
     folder = CHECKOUT / "models" / "kws"
     described = json.loads((folder / "model.json").read_text())
     with np.load(data / "data/kws_gsc/gsc_v2_test.npz") as clips:
         names = [str(name) for name in clips["label_names"]]
         order = np.array([described["labels"].index(name) for name in names])
-        pcm, labels = clips["x"][::3], order[clips["y"][::3]]
+        pcm, labels = clips["x"][::every], order[clips["y"][::every]]
     features = log_mel(pcm, LogMelConfig.from_dict(described["front_end"]))
     typical = np.load(folder / "calib.npz")["x"]
-    return _classifier(folder / "kws.onnx", typical, features, labels)
+    return _classifier(model or folder / "kws.onnx", typical, features, labels)
 
 
 def resnet_task(data: Path) -> Task:
@@ -76,34 +79,30 @@ def _classifier(model: Path, typical: Any, inputs: Any, labels: Any) -> Task:
 
 
 def autoencoder_task(data: Path) -> Task:
-    """MLPerf Tiny anomaly autoencoder, area under the curve over 48 recordings of toy cars.
+    """MLPerf Tiny anomaly autoencoder, area under the curve over 36 recordings of toy cars.
 
-    The reconstruction error of 14 windows of five frames is averaged for each recording.
+    Calibrated on all windows of every second normal recording, measured on the other recordings:
+    the reconstruction error of 14 windows of five frames is averaged for each.
     """
     with np.load(data / "data/ad01/toycar_logmel.npz") as recordings:
         frames, anomalous = recordings["x"], recordings["y"].astype(bool)
-    starts = range(0, 196, 14)
-    windows = np.stack([frames[:, s : s + 5].reshape(len(frames), 640) for s in starts], axis=1)
-    flat = windows.reshape(-1, 640)
-    normal = windows[~anomalous][::2].reshape(-1, 640)
+    learnt = np.zeros(len(frames), bool)
+    learnt[np.flatnonzero(~anomalous)[::2]] = True
+    normal = np.concatenate([machine_windows(recording) for recording in frames[learnt]])
+    flat = np.concatenate([machine_windows(recording)[::14] for recording in frames[~learnt]])
     model = data / "models/mlperf_ad_autoencoder_fp32_tfl.onnx"
-    content = compile_model(model, load_chip(CHIP), {"x": normal[:100]})
+    content = compile_model(model, load_chip(CHIP), {"x": normal})
 
     def score(outputs: list[npt.NDArray[np.uint8]]) -> float:
         [rebuilt] = decode_outputs(content, outputs).values()
         error = np.square(rebuilt.reshape(flat.shape) - flat).mean(axis=1)
-        return area_under_curve(error.reshape(len(frames), -1).mean(axis=1), anomalous)
+        scores, wrong = error.reshape(-1, 14).mean(axis=1), anomalous[~learnt]
+        return auc(scores[wrong], scores[~wrong])
 
     codes = encode_inputs(content, {"x": flat})
     return Task(
-        content, codes, score, calibration_of(content, encode_inputs(content, {"x": normal[:256]}))
+        content, codes, score, calibration_of(content, encode_inputs(content, {"x": normal[::9]}))
     )
-
-
-def area_under_curve(scores: npt.NDArray[Any], positive: npt.NDArray[np.bool_]) -> float:
-    """Share of (positive, negative) pairs in the right order; ties count half."""
-    above = scores[positive][:, None] - scores[~positive][None, :]
-    return float((above > 0).mean() + (above == 0).mean() / 2)
 
 
 TASKS: dict[str, Callable[[Path], Task]] = {
@@ -129,6 +128,28 @@ def measure(task: Task, name: str, age: str, temperature: float, treatment: str,
         "n_chips": n, "seed": seed, "mean": found.mean, "p05": found.percentile(5),
         "p95": found.percentile(95),
     }  # fmt: skip
+
+
+def print_switches(task: Task, n: int, seed: int) -> None:
+    """Markdown: mean score (5th to 95th percentile) with one part of the compensation, or without.
+
+    A part alone is added to nothing, a part left out is taken from all.
+    """
+
+    def cell(treatment: Compensation) -> str:
+        model = CellModel.of(load_chip(CHIP), compensation=treatment)
+        found = run_population(
+            task.content, model, task.inputs, task.score, seed=seed, n_chips=n,
+            calibration=task.calibration, measure_columns=False,
+        )  # fmt: skip
+        low, high = found.percentile(5), found.percentile(95)
+        return f"{100 * found.mean:.1f} ({100 * low:.0f}-{100 * high:.0f})"
+
+    click.echo("| part | alone | all but it |\n|---|---|---|")
+    for name in Compensation.names():
+        alone, rest = (replace(base, **{name: on}) for base, on in ((NOTHING, True), (ALL, False)))
+        click.echo(f"| {name} | {cell(alone)} | {cell(rest)} |")
+    click.echo(f"| none; all | {cell(NOTHING)} | {cell(ALL)} |")
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -161,11 +182,17 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--network", type=click.Choice(list(TASKS)), multiple=True)
 @click.option("--table", is_flag=True, help="Only print the table of what was measured.")
-def main(output: Path, n_chips: int, seed: int, network: tuple[str, ...], table: bool) -> None:
+@click.option("--switches", is_flag=True, help="Parts of the compensation, one by one.")
+def main(
+    output: Path, n_chips: int, seed: int, network: tuple[str, ...], table: bool, switches: bool
+) -> None:
     """Measure what is missing, then print the table."""
     data = shared_data()
     if data is None and not table:
         raise click.UsageError("the models and data beside the checkout are missing")
+    if switches and data is not None:
+        print_switches(kws_task(data, every=1), n_chips, seed)
+        return
     known = rows_of(output)
     done = {(r["network"], r["treatment"], r["age"], r["temperature_c"]) for r in known}
     for name in () if table or data is None else network or TASKS:
