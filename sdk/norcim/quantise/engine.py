@@ -21,13 +21,13 @@ from norcim.ir.lowered import LayerError, QuantGraph
 from norcim.quantise import simple_ops
 from norcim.quantise.convs import quantise_conv
 from norcim.quantise.equalise import equalise
+from norcim.quantise.inputs import input_qparams
 from norcim.quantise.levels import level_norms
 from norcim.quantise.repeats import tie_repeats
 from norcim.quantise.scales import (
     activation_qparams,
     dequantise,
     fake_quantise,
-    is_coded,
     quantise,
     sample,
 )
@@ -332,7 +332,8 @@ def _input_qparams(state: State, tensor: Tensor, integer_inputs: frozenset[str])
         return q
     if tensor.name in integer_inputs:
         return QParams(1.0, 0, False)
-    return activation_qparams(values, (-math.inf, math.inf), False, grow=not is_coded(values))
+    limits = state.spans.get(tensor.name, (-math.inf, math.inf))
+    return input_qparams(state.graph, state.expected, tensor.name, limits)
 
 
 def require_calibration(graph: Graph, chip: Chip) -> NorcimError:

@@ -16,13 +16,12 @@ import numpy as np
 from norcim.ir.functions import apply_table
 from norcim.ir.graph import Floats, Graph, Op, Port
 from norcim.ir.ops import OPS
-from norcim.quantise.scales import activation_qparams, margin
+from norcim.quantise.scales import activation_qparams, margin, sample
 
 Span = tuple[float, float]
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "erf", "softsign")
 _MOVERS = ("move", "reshape", "transpose")
-_POINTS = 8192  # of a function's argument
 _ALL: Span = (-math.inf, math.inf)
 _NONE: Span = (math.inf, -math.inf)
 
@@ -37,13 +36,13 @@ def limit_spans(
     values that a quantiser should aim at, and by tensor to what they were cut: a wider range would
     hold values that differ from those for nothing.
     """
-    states = {new.tensor: old.tensor for old, new in _states(graph)}
-    spans = _spans(graph, expected, set(states))
+    olds = {new.tensor: old.tensor for old, new in states(graph)}
+    spans = _spans(graph, expected, set(olds))
     aimed = dict(expected)
     aimed.update({name: np.clip(expected[name], *span) for name, span in spans.items()})
     cut = _carried(graph, aimed, set(spans))
     tensors, ends = dict(graph.tensors), set()
-    for new, old in states.items():
+    for new, old in olds.items():
         if new not in cut:
             continue
         aimed[old] = np.clip(expected[old], aimed[new].min(), aimed[new].max())
@@ -111,7 +110,7 @@ def _read(op: Op, index: int, own: Span, expected: Mapping[str, Floats]) -> Span
     return _ALL
 
 
-def _states(graph: Graph) -> Iterable[tuple[Port, Port]]:
+def states(graph: Graph) -> Iterable[tuple[Port, Port]]:
     """Inputs and the outputs that a caller hands back to them: the only ones of their shape."""
     if min(len(graph.inputs), len(graph.outputs)) < 2:
         return
@@ -130,9 +129,9 @@ def _useful_span(values: Floats, op: Op) -> Span:
     Their range is taken wider by what so few inputs may not have shown.
     """
     room = 1 + margin(len(values))
-    points = np.linspace(room * float(values.min()), room * float(values.max()), _POINTS)
-    found = apply_table(op.attrs, points)
+    observed = np.r_[sample(values), room * float(values.min()), room * float(values.max())]
+    found = apply_table(op.attrs, observed)
     half = float(np.ptp(found)) / 510
-    low = float(points[found <= found.min() + half].max())
-    high = float(points[found >= found.max() - half].min())
+    low = float(observed[found <= found.min() + half].max())
+    high = float(observed[found >= found.max() - half].min())
     return min(low, high, 0.0), max(low, high, 0.0)
