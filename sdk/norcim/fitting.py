@@ -38,6 +38,7 @@ from norcim.quantise import (
     prepare,
     quantise_graph,
     wanted_copies,
+    with_fine_inputs,
 )
 from norcim.spec.program import Rule, Stage
 
@@ -46,6 +47,7 @@ Progress = Callable[[str, int, int], None]
 _PACKED = 0.9  # of the cells: what packing may be hoped to use
 _GROUPS = (32, 8, 4, 2, 1)  # most in a block-diagonal tile
 _COPIES = (255, 8, 4, 2)  # most of a wordline
+_DO_NOT_FIT = ("NC-E0302", "NC-E0303", "NC-E0304")
 _BUDGET_DB = (20.0, 26.0, LAYER_DB, 38.0, 44.0)
 """What a layer may lose to the converter, from cheap to dear: tried until a budget is kept."""
 
@@ -104,18 +106,36 @@ def quantise_and_map(
     if wishes.stream is not None:
         plan_stream(graph, wishes.stream)
     prepared = prepare(graph, chip, data)
+    finer = prepared if wishes.stream else with_fine_inputs(prepared, integer)
+    if finer is not prepared:
+        try:
+            content = _within_budget(finer, chip, integer, meta, wishes, progress)
+        except NorcimError as error:
+            if error.id not in _DO_NOT_FIT:
+                raise
+        else:
+            if len(content.weights) <= wishes.most_cells(chip):
+                return content
+    return _within_budget(prepared, chip, integer, meta, wishes, progress)
+
+
+def _within_budget(
+    prepared: Prepared, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
+    wishes: Wishes, progress: Progress,
+) -> ImageContent:  # fmt: skip
+    """The cheapest content that keeps the accuracy budget. Raises as `quantise_and_map`."""
     budget = wishes.accuracy_budget
     if budget is None:
-        return _fit(prepared, graph, chip, integer, meta, wishes, LAYER_DB, progress)[0]
+        return _fit(prepared, chip, integer, meta, wishes, LAYER_DB, progress)[0]
     tunable = chip.converter.rule != Rule.LOSSLESS and chip.stage == Stage.REQUANTISE
     least = float("inf")
     for layer_db in _BUDGET_DB if tunable else (LAYER_DB,):
-        content, lost = _fit(prepared, graph, chip, integer, meta, wishes, layer_db, progress)
+        content, lost = _fit(prepared, chip, integer, meta, wishes, layer_db, progress)
         least = min(least, lost)
         if lost <= budget:
             return content
     raise NorcimError(
-        "NC-E0410", "the accuracy budget cannot be kept", where=graph.name,
+        "NC-E0410", "the accuracy budget cannot be kept", where=prepared.graph.name,
         expected=f"at most {budget:g} points lost on the calibration set",
         got=f"{least:.2f} at best", why="the chip's integers or cells do not allow it",
         fix="allow more points or cells, give more calibration samples, or take another chip",
@@ -124,7 +144,7 @@ def quantise_and_map(
 
 
 def _fit(
-    prepared: Prepared, graph: Graph, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
+    prepared: Prepared, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
     wishes: Wishes, layer_db: float, progress: Progress,
 ) -> tuple[ImageContent, float]:  # fmt: skip
     """The first offer that fits, and the points that it loses on the calibration set."""
@@ -147,7 +167,7 @@ def _fit(
                 if error.id not in ("NC-E0302", "NC-E0303"):
                     raise
                 refusal = error
-                offer = _smaller(offer, error.id, quant, graph, chip)
+                offer = _smaller(offer, error.id, quant, prepared.graph, chip)
             else:
                 return content, quant.lost_points
     assert refusal is not None, "there is always a first offer"

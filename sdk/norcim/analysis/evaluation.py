@@ -155,9 +155,10 @@ def _compare_layers(
     compared = [_is_compared(content, index, graph) for index in range(len(sums))]
     _check_same_model(content, graph, len(sums))
     ports = [port for port in content.ports if not port.is_output]
+    fine = [meta.get("fine", 1) for meta in content.meta["inputs"]]
     real = {
-        source.tensor: _port_values(port, codes)
-        for source, port, codes in zip(graph.inputs, ports, inputs, strict=True)
+        source.tensor: _port_values(port, codes, parts)
+        for source, port, codes, parts in zip(graph.inputs, ports, inputs, fine, strict=True)
     }
     quantised = any(tensor.qparams is not None for tensor in graph.tensors.values())
     keep = {name for name, kept in zip(wanted, compared, strict=True) if kept}
@@ -188,7 +189,9 @@ def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None
     due = {name: shape for name, shape in due.items() if not name.endswith(ADDED)}
     found = {name: graph.tensors[name].shape for name in due if name in graph.tensors}
     inputs = [graph.tensors[port.tensor].shape for port in graph.inputs]
-    if due == found and inputs == [(port.h, port.w, port.c) for port in ports]:
+    halves = [1 if meta.get("fine", 1) == 1 else 2 for meta in content.meta["inputs"]]
+    held = [(port.h, port.w, port.c // n) for port, n in zip(ports, halves, strict=True)]
+    if due == found and inputs == held:
         return
     missing = next((name for name in due if due[name] != found.get(name)), "its inputs")
     raise NorcimError(
@@ -227,9 +230,14 @@ def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Flo
     return np.asarray(values / factor, np.float32), scale
 
 
-def _port_values(port: Port, codes: Bytes) -> Floats:
+def _port_values(port: Port, codes: Bytes, fine: int) -> Floats:
+    """Real values of an input; `fine` parts of a step are in the second half of the channels."""
     signed = codes.view(np.int8) if port.signed else codes
-    return np.asarray((signed.astype(np.float32) - port.zero_point) * port.real_scale, np.float32)
+    values = (signed.astype(np.float32) - port.zero_point) * port.real_scale
+    if fine > 1:
+        whole, rest = np.split(values, 2, axis=-1)
+        values = whole + rest / fine
+    return np.asarray(values, np.float32)
 
 
 def _layer_result(content: ImageContent, index: int, total: _Sums) -> LayerResult:

@@ -85,6 +85,8 @@ class Port:
     perm    hwc = array.transpose(perm).reshape(tensor.shape), per sample
     codes   "float32", or "int8" / "uint8" if the model's own interface is integer codes
     name    what the model calls it; empty where that is the tensor's name
+    fine    1; or the tensor has twice the channels: whole steps, and what is left of a value in
+            steps of 1 / fine of those
     """
 
     tensor: str
@@ -92,6 +94,7 @@ class Port:
     perm: tuple[int, ...]
     codes: str = "float32"
     name: str = ""
+    fine: int = 1
 
 
 @dataclass(frozen=True)

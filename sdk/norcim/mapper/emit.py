@@ -132,12 +132,13 @@ def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
 
 
 def _port_meta(port: GraphPort) -> dict[str, Any]:
-    return {
+    meta = {
         "name": port.name or port.tensor,
         "shape": list(port.shape),
         "perm": list(port.perm),
         "codes": port.codes,
     }
+    return meta if port.fine == 1 else meta | {"fine": port.fine}
 
 
 def _base(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:

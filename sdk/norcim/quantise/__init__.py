@@ -10,6 +10,7 @@ from norcim.quantise.engine import (
     quantise_graph,
     require_calibration,
     wanted_copies,
+    with_fine_inputs,
 )
 from norcim.quantise.state import LAYER_DB, MOST_ROW_TILES, Layout
 
@@ -27,4 +28,5 @@ __all__ = [
     "read_choices",
     "require_calibration",
     "wanted_copies",
+    "with_fine_inputs",
 ]

@@ -21,7 +21,7 @@ from norcim.ir.lowered import LayerError, QuantGraph
 from norcim.quantise import simple_ops
 from norcim.quantise.convs import quantise_conv
 from norcim.quantise.equalise import equalise
-from norcim.quantise.inputs import input_qparams
+from norcim.quantise.inputs import input_qparams, split_inputs
 from norcim.quantise.levels import level_norms
 from norcim.quantise.repeats import tie_repeats
 from norcim.quantise.scales import (
@@ -82,6 +82,17 @@ def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prep
     return Prepared(graph, expected, quarters, spans)
 
 
+def with_fine_inputs(prepared: Prepared, whole: frozenset[str]) -> Prepared:
+    """The same graph with 12 bits for the inputs that need them; itself if there is none.
+
+    whole  inputs that stay as they are
+    """
+    graph, expected = split_inputs(prepared.graph, prepared.expected, whole)
+    return (
+        prepared if graph is prepared.graph else replace(prepared, graph=graph, expected=expected)
+    )
+
+
 def _shared(values: Mapping[str, Floats], graph: Graph) -> dict[str, Floats]:
     return {name: array for name, array in values.items() if name in graph.tensors}
 
@@ -128,7 +139,12 @@ def quantise_graph(
     repeats: dict[str, str] = {}
     if chip.stage == Stage.REQUANTISE:
         graph, repeats = tie_repeats(graph, expected), repeated_weights(graph)
-    state = State(chip, graph, layout, expected, spans, {}, {}, tied, repeats)
+    notes = [
+        f"input {port.name or port.tensor}: 12 bits, as whole steps and sixteenths of a step"
+        for port in graph.inputs
+        if port.fine > 1
+    ]
+    state = State(chip, graph, layout, expected, spans, {}, {}, tied, repeats, notes)
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
         state.codes[port.tensor] = quantise(expected[port.tensor], state.q[port.tensor])

@@ -1,26 +1,33 @@
-"""Ranges of a network's inputs by what comes out of it.
+"""Ranges of a network's inputs, and 12 bits for them, by what comes out of the network.
 
 The first coefficient of a cepstrum reaches ten times as far as the others, but only in silence,
 where nobody asks how silent it is: 8 bits for all of its range leave the others a few steps each.
 The least squared error of the input itself does not see that; the error of the outputs does.
+
+Where no part of the range does, an input goes in twice: in whole steps, and what is left of it in
+sixteenths of a step, as further channels with a sixteenth of the weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from norcim.ir.evaluate import evaluate, fake_quantise
-from norcim.ir.graph import Floats, Graph, QParams
+from norcim.ir.graph import Floats, Graph, QParams, Tensor
 from norcim.quantise.scales import activation_qparams, even_step, is_coded
 from norcim.quantise.spans import Span, states
+from norcim.quantise.state import LAYER_DB
 
 _SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4)  # of the usual range
 _WORTH = 0.8  # of the error with the usual range: what another one has to gain
 _MOST_INPUTS = 64
+_ENOUGH = 10 ** (-LAYER_DB / 10)  # relative error of the outputs that an input may make
+FINE = 16
+_LAST_ZERO = 256 - FINE  # zero point that leaves codes for all parts of a step
 
 
 def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str, limits: Span) -> QParams:
@@ -32,13 +39,71 @@ def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str, limit
     best one gets it. What comes back as a state keeps the usual range, since what is clipped
     there is clipped again and again, and so do inputs whose values are coded already.
     """
-    values = expected[name]
-    coded = is_coded(values)
-    usual = activation_qparams(values, limits, False, grow=not coded)
-    tight = activation_qparams(values, limits, False, grow=False)
-    if coded or name in {old.tensor for old, _ in states(graph)}:
+    usual = activation_qparams(expected[name], limits, False, grow=not is_coded(expected[name]))
+    if not _is_free(graph, expected, name):
         return usual
-    step = even_step(len(values), _MOST_INPUTS)
+    errors = _errors(graph, expected, name, limits)
+    best = int(np.argmin(errors))
+    return _narrowed(usual, _SHARES[best]) if errors[best] < _WORTH * errors[0] else usual
+
+
+def split_inputs(
+    graph: Graph, expected: Mapping[str, Floats], whole: Collection[str]
+) -> tuple[Graph, Mapping[str, Floats]]:
+    """Give float inputs 12 bits, where 8 alone cost the outputs more than a good layer does.
+
+    expected  real values by tensor, (n, h, w, c)
+    whole     inputs that stay as they are
+    Only what convolutions read, and nothing else, can be split. Returns graph and values as they
+    were if nothing is.
+    """
+    for port in graph.inputs:
+        name = port.tensor
+        readers = [op for op in graph.ops if name in op.inputs]
+        plain = all(op.kind == "conv" and op.attrs["groups"] == 1 for op in readers)
+        taken = name in whole or port.codes != "float32" or graph.tensors[name].qparams
+        if taken or not plain or not _is_free(graph, expected, name):
+            continue
+        q = activation_qparams(expected[name], (-math.inf, math.inf), False)
+        errors = _errors(graph, expected, name, (-math.inf, math.inf))
+        if min(errors) > _ENOUGH and q.zero_point <= _LAST_ZERO:
+            graph, expected = _split(graph, name, q), dict(expected)
+            expected[name] = _halves(expected[name], q)
+    return graph, expected
+
+
+def _split(graph: Graph, name: str, q: QParams) -> Graph:
+    """The graph with an input of twice the channels."""
+    h, w, c = graph.tensors[name].shape
+    tensors = {**graph.tensors, name: Tensor(name, (h, w, 2 * c), q)}
+    inputs = [replace(p, fine=FINE) if p.tensor == name else p for p in graph.inputs]
+    ops = [
+        replace(op, weight=np.concatenate([op.weight, op.weight / np.float32(FINE)], axis=2))
+        if name in op.inputs and op.weight is not None
+        else op
+        for op in graph.ops
+    ]
+    return replace(graph, tensors=tensors, inputs=tuple(inputs), ops=tuple(ops))
+
+
+def _halves(values: Floats, q: QParams) -> Floats:
+    """Values as whole steps, rounded down, and FINE times what is left: (n, h, w, 2c)."""
+    parts = np.rint(values.astype(np.float64) * (FINE / q.scale)) + FINE * q.zero_point
+    whole, rest = np.divmod(np.clip(parts, 0, 256 * FINE - 1), FINE)
+    halves = np.concatenate([whole - q.zero_point, rest], axis=-1)
+    return np.asarray(q.scale * halves, np.float32)
+
+
+def _is_free(graph: Graph, expected: Mapping[str, Floats], name: str) -> bool:
+    """Whether an input's range may be chosen by the outputs."""
+    is_state = name in {old.tensor for old, _ in states(graph)}
+    return not is_state and not is_coded(expected[name])
+
+
+def _errors(graph: Graph, expected: Mapping[str, Floats], name: str, limits: Span) -> list[float]:
+    """Relative error of the outputs for each share of an input's range, in 8 bits."""
+    tight = activation_qparams(expected[name], limits, False, grow=False)
+    step = even_step(len(expected[name]), _MOST_INPUTS)
     feeds = {port.tensor: expected[port.tensor][::step] for port in graph.inputs}
     seen = _seen(graph)
     errors = []
@@ -46,8 +111,7 @@ def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str, limit
         rounded = fake_quantise(feeds[name], _narrowed(tight, share))
         found = evaluate(graph, {**feeds, name: rounded}, keep=seen)
         errors.append(sum(_error(found[t], expected[t][::step]) for t in seen))
-    best = int(np.argmin(errors))
-    return _narrowed(usual, _SHARES[best]) if errors[best] < _WORTH * errors[0] else usual
+    return errors
 
 
 def _narrowed(q: QParams, share: float) -> QParams:
