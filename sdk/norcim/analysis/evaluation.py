@@ -155,7 +155,7 @@ def _compare_layers(
     compared = [_is_compared(content, index, graph) for index in range(len(sums))]
     _check_same_model(content, graph, len(sums))
     ports = [port for port in content.ports if not port.is_output]
-    fine = [meta.get("fine", 1) for meta in content.meta["inputs"]]
+    fine = _fine(content, len(ports))
     real = {
         source.tensor: _port_values(port, codes, parts)
         for source, port, codes, parts in zip(graph.inputs, ports, inputs, fine, strict=True)
@@ -189,8 +189,10 @@ def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None
     due = {name: shape for name, shape in due.items() if not name.endswith(ADDED)}
     found = {name: graph.tensors[name].shape for name in due if name in graph.tensors}
     inputs = [graph.tensors[port.tensor].shape for port in graph.inputs]
-    halves = [1 if meta.get("fine", 1) == 1 else 2 for meta in content.meta["inputs"]]
-    held = [(port.h, port.w, port.c // n) for port, n in zip(ports, halves, strict=True)]
+    held = [
+        (port.h, port.w, port.c // (1 if fine == 1 else 2))
+        for port, fine in zip(ports, _fine(content, len(ports)), strict=True)
+    ]
     if due == found and inputs == held:
         return
     missing = next((name for name in due if due[name] != found.get(name)), "its inputs")
@@ -228,6 +230,11 @@ def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Flo
     # The compiler may have scaled channels against each other: docs/decisions/0012.
     factor = 2.0 ** (np.array(meta.get("channel_quarters", [0])) / 4)
     return np.asarray(values / factor, np.float32), scale
+
+
+def _fine(content: ImageContent, n_inputs: int) -> list[int]:
+    """By input, the parts of a step that its codes hold besides whole ones; 1: none."""
+    return [meta.get("fine", 1) for meta in content.meta.get("inputs", [{}] * n_inputs)]
 
 
 def _port_values(port: Port, codes: Bytes, fine: int) -> Floats:

@@ -109,8 +109,10 @@ def _errors(graph: Graph, expected: Mapping[str, Floats], name: str, limits: Spa
     errors = []
     for share in _SHARES:
         rounded = fake_quantise(feeds[name], _narrowed(tight, share))
-        found = evaluate(graph, {**feeds, name: rounded}, keep=seen)
-        errors.append(sum(_error(found[t], expected[t][::step]) for t in seen))
+        with np.errstate(all="ignore"):  # a rounded input may lie outside a function's domain
+            found = evaluate(graph, {**feeds, name: rounded}, keep=seen)
+            error = sum(_error(found[t], expected[t][::step]) for t in seen)
+        errors.append(error if math.isfinite(error) else math.inf)
     return errors
 
 
