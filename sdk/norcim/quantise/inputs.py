@@ -27,6 +27,7 @@ _WORTH = 0.8  # of the error with the usual range: what another one has to gain
 _MOST_INPUTS = 64
 _ENOUGH = 10 ** (-LAYER_DB / 10)  # relative error of the outputs that an input may make
 FINE = 16
+_OPEN: Span = (-math.inf, math.inf)
 _LAST_ZERO = 256 - FINE  # zero point that leaves codes for all parts of a step
 
 
@@ -42,7 +43,8 @@ def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str, limit
     usual = activation_qparams(expected[name], limits, False, grow=not is_coded(expected[name]))
     if not _is_free(graph, expected, name):
         return usual
-    errors = _errors(graph, expected, name, limits)
+    tight = activation_qparams(expected[name], limits, False, grow=False)
+    errors = [_output_error(graph, expected, name, _narrowed(tight, share)) for share in _SHARES]
     best = int(np.argmin(errors))
     return _narrowed(usual, _SHARES[best]) if errors[best] < _WORTH * errors[0] else usual
 
@@ -64,9 +66,9 @@ def split_inputs(
         taken = name in whole or port.codes != "float32" or graph.tensors[name].qparams
         if taken or not plain or not _is_free(graph, expected, name):
             continue
-        q = activation_qparams(expected[name], (-math.inf, math.inf), False)
-        errors = _errors(graph, expected, name, (-math.inf, math.inf))
-        if min(errors) > _ENOUGH and q.zero_point <= _LAST_ZERO:
+        q = activation_qparams(expected[name], _OPEN, False)
+        error = _output_error(graph, expected, name, input_qparams(graph, expected, name, _OPEN))
+        if error > _ENOUGH and q.zero_point <= _LAST_ZERO:
             graph, expected = _split(graph, name, q), dict(expected)
             expected[name] = _halves(expected[name], q)
     return graph, expected
@@ -100,20 +102,15 @@ def _is_free(graph: Graph, expected: Mapping[str, Floats], name: str) -> bool:
     return not is_state and not is_coded(expected[name])
 
 
-def _errors(graph: Graph, expected: Mapping[str, Floats], name: str, limits: Span) -> list[float]:
-    """Relative error of the outputs for each share of an input's range, in 8 bits."""
-    tight = activation_qparams(expected[name], limits, False, grow=False)
+def _output_error(graph: Graph, expected: Mapping[str, Floats], name: str, q: QParams) -> float:
+    """Relative error of the outputs with one input in 8 bits, on some of the calibration set."""
     step = even_step(len(expected[name]), _MOST_INPUTS)
     feeds = {port.tensor: expected[port.tensor][::step] for port in graph.inputs}
     seen = _seen(graph)
-    errors = []
-    for share in _SHARES:
-        rounded = fake_quantise(feeds[name], _narrowed(tight, share))
-        with np.errstate(all="ignore"):  # a rounded input may lie outside a function's domain
-            found = evaluate(graph, {**feeds, name: rounded}, keep=seen)
-            error = sum(_error(found[t], expected[t][::step]) for t in seen)
-        errors.append(error if math.isfinite(error) else math.inf)
-    return errors
+    with np.errstate(all="ignore"):  # a rounded input may lie outside a function's domain
+        found = evaluate(graph, {**feeds, name: fake_quantise(feeds[name], q)}, keep=seen)
+        error = sum(_error(found[t], expected[t][::step]) for t in seen)
+    return error if math.isfinite(error) else math.inf
 
 
 def _narrowed(q: QParams, share: float) -> QParams:
