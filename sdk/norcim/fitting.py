@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,7 +48,8 @@ Progress = Callable[[str, int, int], None]
 _PACKED = 0.9  # of the cells: what packing may be hoped to use
 _GROUPS = (32, 8, 4, 2, 1)  # most in a block-diagonal tile
 _COPIES = (255, 8, 4, 2)  # most of a wordline
-_DO_NOT_FIT = ("NC-E0302", "NC-E0303", "NC-E0304")
+_DO_NOT_FIT = ("NC-E0302", "NC-E0303", "NC-E0304", "NC-E0410")
+_WORTH_DB = 0.5  # of the outputs: what inputs of 12 bits have to gain
 _BUDGET_DB = (20.0, 26.0, LAYER_DB, 38.0, 44.0)
 """What a layer may lose to the converter, from cheap to dear: tried until a budget is kept."""
 
@@ -107,33 +109,47 @@ def quantise_and_map(
         plan_stream(graph, wishes.stream)
     prepared = prepare(graph, chip, data)
     finer = prepared if wishes.stream else with_fine_inputs(prepared, integer)
-    if finer is not prepared:
+    found: list[tuple[ImageContent, QuantGraph]] = []
+    refusal: NorcimError | None = None
+    for candidate in (prepared,) if finer is prepared else (prepared, finer):
         try:
-            content = _within_budget(finer, chip, integer, meta, wishes, progress)
+            found.append(_within_budget(candidate, chip, integer, meta, wishes, progress))
         except NorcimError as error:
             if error.id not in _DO_NOT_FIT:
                 raise
-        else:
-            if len(content.weights) <= wishes.most_cells(chip):
-                return content
-    return _within_budget(prepared, chip, integer, meta, wishes, progress)
+            refusal = refusal or error
+    if not found:
+        assert refusal is not None, "a candidate fits or is refused"
+        raise refusal
+    (content, quant), (other, other_quant) = found[0], found[-1]
+    affordable = len(other.weights) <= wishes.most_cells(chip)
+    wanted = wishes.accuracy_budget is None and affordable
+    if wanted and _output_db(other_quant) >= _output_db(quant) + _WORTH_DB:
+        return other
+    return content
+
+
+def _output_db(quant: QuantGraph) -> float:
+    """Signal over error of the worst output on the calibration set."""
+    ratios = [quant.errors[port.tensor].sqnr_db for port in quant.graph.outputs]
+    return min(math.inf if ratio is None else ratio for ratio in ratios)
 
 
 def _within_budget(
     prepared: Prepared, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
     wishes: Wishes, progress: Progress,
-) -> ImageContent:  # fmt: skip
+) -> tuple[ImageContent, QuantGraph]:  # fmt: skip
     """The cheapest content that keeps the accuracy budget. Raises as `quantise_and_map`."""
     budget = wishes.accuracy_budget
     if budget is None:
-        return _fit(prepared, chip, integer, meta, wishes, LAYER_DB, progress)[0]
+        return _fit(prepared, chip, integer, meta, wishes, LAYER_DB, progress)
     tunable = chip.converter.rule != Rule.LOSSLESS and chip.stage == Stage.REQUANTISE
     least = float("inf")
     for layer_db in _BUDGET_DB if tunable else (LAYER_DB,):
-        content, lost = _fit(prepared, chip, integer, meta, wishes, layer_db, progress)
-        least = min(least, lost)
-        if lost <= budget:
-            return content
+        content, quant = _fit(prepared, chip, integer, meta, wishes, layer_db, progress)
+        least = min(least, quant.lost_points)
+        if quant.lost_points <= budget:
+            return content, quant
     raise NorcimError(
         "NC-E0410", "the accuracy budget cannot be kept", where=prepared.graph.name,
         expected=f"at most {budget:g} points lost on the calibration set",
@@ -146,8 +162,8 @@ def _within_budget(
 def _fit(
     prepared: Prepared, chip: Chip, integer: frozenset[str], meta: dict[str, Any],
     wishes: Wishes, layer_db: float, progress: Progress,
-) -> tuple[ImageContent, float]:  # fmt: skip
-    """The first offer that fits, and the points that it loses on the calibration set."""
+) -> tuple[ImageContent, QuantGraph]:  # fmt: skip
+    """The first offer that fits, and what it was made of."""
     refusal: NorcimError | None = None
     for first in _offers(prepared, chip, wishes):
         offer: _Offer | None = first
@@ -169,7 +185,7 @@ def _fit(
                 refusal = error
                 offer = _smaller(offer, error.id, quant, prepared.graph, chip)
             else:
-                return content, quant.lost_points
+                return content, quant
     assert refusal is not None, "there is always a first offer"
     raise refusal
 

@@ -26,6 +26,7 @@ _SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4)  # of the usual range
 _WORTH = 0.8  # of the error with the usual range: what another one has to gain
 _MOST_INPUTS = 64
 _ENOUGH = 10 ** (-LAYER_DB / 10)  # relative error of the outputs that an input may make
+_ALIKE = 2.0  # times the largest value of an output: no state is larger
 FINE = 16
 _OPEN: Span = (-math.inf, math.inf)
 _LAST_ZERO = 256 - FINE  # zero point that leaves codes for all parts of a step
@@ -97,8 +98,13 @@ def _halves(values: Floats, q: QParams) -> Floats:
 
 
 def _is_free(graph: Graph, expected: Mapping[str, Floats], name: str) -> bool:
-    """Whether an input's range may be chosen by the outputs."""
-    is_state = name in {old.tensor for old, _ in states(graph)}
+    """Whether an input's range may be chosen by the outputs.
+
+    A state is as large as the output that it was; a mask of the same shape is not.
+    """
+    news = [new.tensor for old, new in states(graph) if old.tensor == name]
+    largest = float(np.abs(expected[name]).max())
+    is_state = any(largest <= _ALIKE * float(np.abs(expected[new]).max()) for new in news)
     return not is_state and not is_coded(expected[name])
 
 

@@ -83,13 +83,15 @@ def test_a_port_takes_and_gives_12_bits(tmp_path: Path) -> None:
     assert np.abs(error).max() <= port.real_scale / 32 * 1.0001
 
 
-@pytest.mark.parametrize("why", ["codes", "budget", "reader"])
+@pytest.mark.parametrize("why", ["codes", "cells", "points", "reader"])
 def test_others_stay_whole(why: str, tmp_path: Path) -> None:
     path, x, wishes = model(tmp_path), X, Wishes()
     if why == "codes":
         x = np.clip(X + 128, 0, 255).astype(np.uint8)
-    if why == "budget":
+    if why == "cells":
         wishes = Wishes(cell_budget=16 * 12 + 12 * 8)
+    if why == "points":
+        wishes = Wishes(accuracy_budget=100.0)
     if why == "reader":
         nodes = [make_node("Add", ["x", "x"], ["d"]), make_node("Gemm", ["d", "w"], ["y"])]
         onnx.save(build(nodes, {"x": (16,)}, {"w": W}), path)

@@ -69,3 +69,12 @@ def test_coded_inputs_and_states_stay(tmp_path: Path) -> None:
     loop = [*LIMITED, make_node("Add", ["c", "z"], ["next"])]
     found, usual = chosen(loop, heavy(), tmp_path, {"z": (1,)}, ("y", "next"))
     assert found == usual, "x is what next becomes"
+
+
+def test_a_mask_of_the_shape_of_an_input_is_not_its_state(tmp_path: Path) -> None:
+    masked = [*LIMITED, make_node("Add", ["c", "z"], ["mask"])]
+    x = heavy()
+    x[:, 1:] = np.clip(x[:, 1:], -3, 3)
+    x[:, [0, 1]] = x[:, [1, 0]]  # z, the first feature, is small
+    found, usual = chosen(masked, x, tmp_path, {"z": (1,)}, ("y", "mask"))
+    assert found.scale < 0.6 * usual.scale
