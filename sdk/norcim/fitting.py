@@ -130,9 +130,10 @@ def quantise_and_map(
 
 
 def _output_db(quant: QuantGraph) -> float:
-    """Signal over error of the worst output on the calibration set."""
-    ratios = [quant.errors[port.tensor].sqnr_db for port in quant.graph.outputs]
-    return min(math.inf if ratio is None else ratio for ratio in ratios)
+    """Signal over error of the worst output on the calibration set, those that are inputs aside."""
+    names = [port.tensor for port in quant.graph.outputs if port.tensor in quant.errors]
+    ratios = [quant.errors[name].sqnr_db for name in names]
+    return min((ratio for ratio in ratios if ratio is not None), default=math.inf)
 
 
 def _within_budget(

@@ -64,6 +64,7 @@ def split_inputs(
         name = port.tensor
         readers = [op for op in graph.ops if name in op.inputs]
         plain = all(op.kind == "conv" and op.attrs["groups"] == 1 for op in readers)
+        plain = plain and name not in {output.tensor for output in graph.outputs}
         taken = name in whole or port.codes != "float32" or graph.tensors[name].qparams
         if taken or not plain or not _is_free(graph, expected, name):
             continue

@@ -83,7 +83,7 @@ def test_a_port_takes_and_gives_12_bits(tmp_path: Path) -> None:
     assert np.abs(error).max() <= port.real_scale / 32 * 1.0001
 
 
-@pytest.mark.parametrize("why", ["codes", "cells", "points", "reader"])
+@pytest.mark.parametrize("why", ["codes", "cells", "points", "reader", "output"])
 def test_others_stay_whole(why: str, tmp_path: Path) -> None:
     path, x, wishes = model(tmp_path), X, Wishes()
     if why == "codes":
@@ -95,6 +95,9 @@ def test_others_stay_whole(why: str, tmp_path: Path) -> None:
     if why == "reader":
         nodes = [make_node("Add", ["x", "x"], ["d"]), make_node("Gemm", ["d", "w"], ["y"])]
         onnx.save(build(nodes, {"x": (16,)}, {"w": W}), path)
+    if why == "output":
+        nodes = [make_node("Gemm", ["x", "w"], ["y"]), make_node("Identity", ["x"], ["same"])]
+        onnx.save(build(nodes, {"x": (16,)}, {"w": W}, outputs=("y", "same")), path)
     content = compile_model(path, load_chip("digital"), {"x": x}, wishes=wishes)
     assert "fine" not in content.meta["inputs"][0]
 
