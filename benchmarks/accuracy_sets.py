@@ -62,9 +62,27 @@ def halves(inputs: Array) -> tuple[Array, tuple[Fold, ...]]:
     return np.r_[even, odd], folds
 
 
-def _top1(labels: Array) -> dict[str, Score]:
+def top1(labels: Array) -> Score:
+    """Share of right classes, in percent."""
     flat = labels.astype(int)
-    return {"%": lambda o: 100 * float((o.reshape(len(flat), -1).argmax(1) == flat).mean())}
+    return lambda o: 100 * float((o.reshape(len(flat), -1).argmax(1) == flat).mean())
+
+
+def _top1(labels: Array) -> dict[str, Score]:
+    return {"%": top1(labels)}
+
+
+def rebuilt_auc(due: Array, anomaly: Array) -> Score:
+    """Area under the curve by the squared error of what an autoencoder rebuilds.
+
+    due      (recordings, windows, 640); anomaly (recordings,) bool
+    """
+
+    def score(outputs: Array) -> float:
+        errors = ((due - outputs.reshape(due.shape)) ** 2).mean(axis=(1, 2))
+        return rec.auc(errors[anomaly], errors[~anomaly])
+
+    return score
 
 
 def subjects(data: Path) -> Iterator[Callable[[], Iterator[Subject]]]:
@@ -151,10 +169,7 @@ def _machines(data: Path) -> Iterator[Subject]:
             for a, b in ((even, odd), (odd, even))
         )
 
-    def score(outputs: Array) -> float:
-        errors = ((due - outputs.reshape(due.shape)) ** 2).mean(axis=(1, 2))
-        return rec.auc(errors[anomaly[order]], errors[~anomaly[order]])
-
+    score = rebuilt_auc(due, anomaly[order])
     for model in ("mlperf_ad_autoencoder_fp32", "mlperf_ad_autoencoder_fp32_tfl"):
         yield Subject(model, folds(lambda x: x), {"AUC": score})
 

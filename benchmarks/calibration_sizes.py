@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from benchmarks import recordings as rec
 from benchmarks.accuracy import run_image, run_peer
-from benchmarks.accuracy_sets import Score
+from benchmarks.accuracy_sets import Score, rebuilt_auc, top1
 from benchmarks.subjects import shared_data
 from norcim.chips import load_chip
 from norcim.runtime import compile_model
@@ -52,30 +52,26 @@ def pools(data: Path) -> Iterator[Pool]:
     test = np.load(data / "kws_gsc/gsc_v2_test.npz")
     clips = rec.training_clips(data / "kws_gsc/train", 600, test["x"])
     features = [np.stack([rec.kws_mfcc(c) for c in part])[..., None] for part in (clips, test["x"])]
-    yield Pool("KWS", "mlperf_kws_dscnn_fp32", *features, _top1(test["y"]))
+    yield Pool("KWS", "mlperf_kws_dscnn_fp32", *features, top1(test["y"]))
     images, train = np.load(data / "cifar10/test.npz"), np.load(data / "cifar10/train_calib.npz")
     real = [part["x"].astype(np.float32) for part in (train, images)]
-    yield Pool("ResNet-8", "mlperf_ic_resnet8_fp32", *real, _top1(images["y"]))
+    yield Pool("ResNet-8", "mlperf_ic_resnet8_fp32", *real, top1(images["y"]))
     test, train = np.load(data / "mnist/test.npz"), np.load(data / "mnist/train.npz")
     real = [part["x"][:, None].astype(np.float32) for part in (train, test)]
-    yield Pool("MNIST", "mnist_cnn", *real, _top1(test["y"]))
+    yield Pool("MNIST", "mnist_cnn", *real, top1(test["y"]))
     source = np.load(data / "ad01/toycar_logmel.npz")
     windows = np.stack([rec.machine_windows(recording) for recording in source["x"]])
     anomaly = source["y"] == 1
     normal, held = windows[1::2][~anomaly[1::2]], windows[::2]
 
+    area = rebuilt_auc(held, anomaly[::2])
+
     def score(outputs: Array) -> float:
-        errors = ((held - outputs.reshape(held.shape)) ** 2).mean(axis=(1, 2))
-        return 100 * rec.auc(errors[anomaly[::2]], errors[~anomaly[::2]])
+        return 100 * area(outputs)
 
     flat = [part.reshape(-1, 640) for part in (normal, held)]
     yield Pool("autoencoder", "mlperf_ad_autoencoder_fp32", *flat, score)
     yield Pool("autoencoder (tfl)", "mlperf_ad_autoencoder_fp32_tfl", *flat, score)
-
-
-def _top1(labels: Array) -> Score:
-    flat = labels.astype(int)
-    return lambda o: 100 * float((o.reshape(len(flat), -1).argmax(1) == flat).mean())
 
 
 def lost(pool: Pool, models: Path, chip: str, n: int) -> list[float]:

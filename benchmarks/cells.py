@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from benchmarks.recordings import auc, machine_windows
 from benchmarks.subjects import CHECKOUT, shared_data
-from norcim.analysis.population import Score, accuracy_score, run_population
+from norcim.analysis.population import Population, Score, accuracy_score, run_population
 from norcim.audio import LogMelConfig, log_mel
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
@@ -112,6 +112,18 @@ TASKS: dict[str, Callable[[Path], Task]] = {
 }
 
 
+def population(task: Task, model: CellModel, n: int, seed: int) -> Population:
+    """A task on n sampled chips."""
+    return run_population(
+        task.content, model, task.inputs, task.score, seed=seed, n_chips=n,
+        calibration=task.calibration, measure_columns=False,
+    )  # fmt: skip
+
+
+def _spread(mean: float, p05: float, p95: float) -> str:
+    return f"{100 * mean:.1f} ({100 * p05:.0f}-{100 * p95:.0f})"
+
+
 def measure(task: Task, name: str, age: str, temperature: float, treatment: str, n: int,
             seed: int) -> dict[str, Any]:  # fmt: skip
     """One row: score of n chips under one condition."""
@@ -119,10 +131,7 @@ def measure(task: Task, name: str, age: str, temperature: float, treatment: str,
         load_chip(CHIP), age_s=AGES[age], temperature_c=temperature,
         compensation=TREATMENTS[treatment],
     )  # fmt: skip
-    found = run_population(
-        task.content, model, task.inputs, task.score, seed=seed, n_chips=n,
-        calibration=task.calibration, measure_columns=False,
-    )  # fmt: skip
+    found = population(task, model, n, seed)
     return {
         "network": name, "age": age, "temperature_c": temperature, "treatment": treatment,
         "n_chips": n, "seed": seed, "mean": found.mean, "p05": found.percentile(5),
@@ -138,12 +147,8 @@ def print_switches(task: Task, n: int, seed: int) -> None:
 
     def cell(treatment: Compensation) -> str:
         model = CellModel.of(load_chip(CHIP), compensation=treatment)
-        found = run_population(
-            task.content, model, task.inputs, task.score, seed=seed, n_chips=n,
-            calibration=task.calibration, measure_columns=False,
-        )  # fmt: skip
-        low, high = found.percentile(5), found.percentile(95)
-        return f"{100 * found.mean:.1f} ({100 * low:.0f}-{100 * high:.0f})"
+        found = population(task, model, n, seed)
+        return _spread(found.mean, found.percentile(5), found.percentile(95))
 
     click.echo("| part | alone | all but it |\n|---|---|---|")
     for name in Compensation.names():
@@ -169,10 +174,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             for age in AGES:
                 for t in TEMPERATURES:
                     r = keyed.get((name, treatment, age, t))
-                    cells.append(
-                        f"{100 * r['mean']:.1f} ({100 * r['p05']:.0f}-{100 * r['p95']:.0f})"
-                        if r else ""
-                    )  # fmt: skip
+                    cells.append(_spread(r["mean"], r["p05"], r["p95"]) if r else "")
             click.echo(f"| {name}, {treatment} | " + " | ".join(cells) + " |")
 
 

@@ -20,11 +20,11 @@ from benchmarks.subjects import shared_data
 from norcim.chips import Chip, load_chip
 from norcim.emulator import Emulator
 from norcim.frontend import import_onnx
+from norcim.image.ports import dequantise_port, quantise_port
 from norcim.ir import Graph, evaluate, to_tensor
 from norcim.ir.graph import Floats, Op, Port
 from norcim.mapper import emit, on_vector_path, plan_memory, tile_conv
 from norcim.quantise import Layout, prepare, quantise_graph
-from norcim.runtime import dequantise_port, quantise_port
 
 
 def layers(graph: Graph) -> Iterator[Graph]:

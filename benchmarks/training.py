@@ -19,9 +19,8 @@ from typing import Any
 import click
 import numpy.typing as npt
 
-from benchmarks.cells import CHIP, Task, kws_task
+from benchmarks.cells import CHIP, Task, kws_task, population
 from benchmarks.subjects import CHECKOUT, shared_data
-from norcim.analysis.population import run_population
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
 from norcim.emulator.cells import CellModel, Compensation
@@ -36,11 +35,7 @@ CONDITIONS = {
 def scores(task: Task, corner: str, treatment: Compensation, n: int, seed: int) -> npt.NDArray[Any]:
     """Top-1 in per cent of n chips, (n,)."""
     model = CellModel.of(load_chip(CHIP), corner, compensation=treatment)
-    found = run_population(
-        task.content, model, task.inputs, task.score, seed=seed, n_chips=n,
-        calibration=task.calibration, measure_columns=False,
-    )  # fmt: skip
-    return 100 * found.scores
+    return 100 * population(task, model, n, seed).scores
 
 
 def interval(values: npt.NDArray[Any]) -> str:

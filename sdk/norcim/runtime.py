@@ -18,6 +18,7 @@ from norcim.fitting import NO_WISHES, Wishes, quantise_and_map
 from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
+from norcim.image.ports import dequantise_port, fine_of, quantise_port, values_shape
 from norcim.image.states import state_pairs
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Graph
@@ -153,7 +154,7 @@ def _with_known_answer(
     first = [data[source.tensor][:1] for source in graph.inputs]
     first += [np.zeros((1, port.h, port.w, port.c), np.float32) for port in ports[len(first) :]]
     inputs = [
-        quantise_port(port, values[:, : port.h, : port.w], meta.get("fine", 1))
+        quantise_port(port, values[:, : port.h, : port.w], fine_of(meta))
         for port, values, meta in zip(ports, first, content.meta["inputs"], strict=True)
     ]
     outputs = Emulator(content).run(inputs)
@@ -252,31 +253,6 @@ def _shape_error(name: str, shape: tuple[int, ...], array: Array) -> NorcimError
     )
 
 
-def quantise_port(port: Port, values: npt.ArrayLike, fine: int = 1) -> Bytes:
-    """Real values (n, h, w, c) as the code bytes of a port: half to even, saturated.
-
-    fine  parts of a step; above 1 the port has 2c channels: c of whole steps, then c of parts
-    """
-    if fine > 1:
-        parts = np.rint(np.asarray(values, np.float64) * (fine / port.real_scale))
-        parts = np.clip(parts + fine * port.zero_point, 0, 256 * fine - 1).astype(np.int64)
-        whole, rest = np.divmod(parts, fine)
-        return np.concatenate([whole, rest + port.zero_point], axis=-1).astype(np.uint8)
-    lo, hi = (-128, 127) if port.signed else (0, 255)
-    codes = np.rint(np.asarray(values, np.float64) / port.real_scale) + port.zero_point
-    return np.asarray(np.clip(codes, lo, hi).astype(np.int16).astype(np.uint8))
-
-
-def dequantise_port(port: Port, data: Bytes, fine: int = 1) -> npt.NDArray[np.float64]:
-    """Code bytes of a port as real values; `fine` as for `quantise_port`."""
-    codes = data.view(np.int8) if port.signed else data
-    values = port.real_scale * (codes.astype(np.float64) - port.zero_point)
-    if fine == 1:
-        return values
-    whole, rest = np.split(values, 2, axis=-1)
-    return np.asarray(whole + rest / fine)
-
-
 def encode_inputs(content: ImageContent, given: Mapping[str, Array]) -> list[Bytes]:
     """A user's arrays as code bytes for the image's input ports.
 
@@ -301,8 +277,8 @@ def encode_port(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
     """
     shaped = _shape_input(meta["name"], tuple(meta["shape"]), array)
     graph_port = GraphPort(meta["name"], tuple(meta["shape"]), tuple(meta["perm"]), meta["codes"])
-    fine = meta.get("fine", 1)
-    tensor = to_tensor(graph_port, (port.h, port.w, port.c // (1 if fine == 1 else 2)), shaped)
+    fine = fine_of(meta)
+    tensor = to_tensor(graph_port, values_shape(port, fine), shaped)
     if meta["codes"] == "float32":
         return quantise_port(port, tensor, fine)
     own = np.int8 if meta["codes"] == "int8" else np.uint8

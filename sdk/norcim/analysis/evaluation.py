@@ -14,10 +14,11 @@ from norcim.analysis.estimate import layer_name
 from norcim.emulator import Emulator
 from norcim.errors import EXIT_USAGE, NorcimError
 from norcim.image.model import ImageContent
+from norcim.image.ports import dequantise_port, fine_of, values_shape
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Floats, Graph
 from norcim.ir.ops import WIDE
-from norcim.spec.program import Opcode, Port
+from norcim.spec.program import Opcode
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -157,7 +158,7 @@ def _compare_layers(
     ports = [port for port in content.ports if not port.is_output]
     fine = _fine(content, len(ports))
     real = {
-        source.tensor: _port_values(port, codes, parts)
+        source.tensor: dequantise_port(port, codes, parts).astype(np.float32)
         for source, port, codes, parts in zip(graph.inputs, ports, inputs, fine, strict=True)
     }
     quantised = any(tensor.qparams is not None for tensor in graph.tensors.values())
@@ -189,10 +190,7 @@ def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None
     due = {name: shape for name, shape in due.items() if not name.endswith(ADDED)}
     found = {name: graph.tensors[name].shape for name in due if name in graph.tensors}
     inputs = [graph.tensors[port.tensor].shape for port in graph.inputs]
-    held = [
-        (port.h, port.w, port.c // (1 if fine == 1 else 2))
-        for port, fine in zip(ports, _fine(content, len(ports)), strict=True)
-    ]
+    held = list(map(values_shape, ports, _fine(content, len(ports))))
     if due == found and inputs == held:
         return
     missing = next((name for name in due if due[name] != found.get(name)), "its inputs")
@@ -233,18 +231,8 @@ def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Flo
 
 
 def _fine(content: ImageContent, n_inputs: int) -> list[int]:
-    """By input, the parts of a step that its codes hold besides whole ones; 1: none."""
-    return [meta.get("fine", 1) for meta in content.meta.get("inputs", [{}] * n_inputs)]
-
-
-def _port_values(port: Port, codes: Bytes, fine: int) -> Floats:
-    """Real values of an input; `fine` parts of a step are in the second half of the channels."""
-    signed = codes.view(np.int8) if port.signed else codes
-    values = (signed.astype(np.float32) - port.zero_point) * port.real_scale
-    if fine > 1:
-        whole, rest = np.split(values, 2, axis=-1)
-        values = whole + rest / fine
-    return np.asarray(values, np.float32)
+    """`fine_of` each input."""
+    return [fine_of(meta) for meta in content.meta.get("inputs", [{}] * n_inputs)]
 
 
 def _layer_result(content: ImageContent, index: int, total: _Sums) -> LayerResult:

@@ -348,8 +348,7 @@ def _input_qparams(state: State, tensor: Tensor, integer_inputs: frozenset[str])
         return q
     if tensor.name in integer_inputs:
         return QParams(1.0, 0, False)
-    limits = state.spans.get(tensor.name, (-math.inf, math.inf))
-    return input_qparams(state.graph, state.expected, tensor.name, limits)
+    return input_qparams(state.graph, state.expected, tensor.name)
 
 
 def require_calibration(graph: Graph, chip: Chip) -> NorcimError:

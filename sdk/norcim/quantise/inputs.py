@@ -16,9 +16,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from norcim.image.ports import fine_codes
 from norcim.ir.evaluate import evaluate, fake_quantise
 from norcim.ir.graph import Floats, Graph, QParams, Tensor
-from norcim.quantise.scales import activation_qparams, even_step, is_coded
+from norcim.quantise.scales import activation_qparams, dequantise, even_step, is_coded
 from norcim.quantise.spans import Span, states
 from norcim.quantise.state import LAYER_DB
 
@@ -32,19 +33,18 @@ _OPEN: Span = (-math.inf, math.inf)
 _LAST_ZERO = 256 - FINE  # zero point that leaves codes for all parts of a step
 
 
-def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str, limits: Span) -> QParams:
+def input_qparams(graph: Graph, expected: Mapping[str, Floats], name: str) -> QParams:
     """Scale and zero point of an input: the usual ones, or of a part of their range.
 
     expected  real values by tensor, (n, h, w, c)
-    limits    what the range does not go beyond
     Shares are compared without the room for inputs not seen, which gains nothing on those seen; the
     best one gets it. What comes back as a state keeps the usual range, since what is clipped
     there is clipped again and again, and so do inputs whose values are coded already.
     """
-    usual = activation_qparams(expected[name], limits, False, grow=not is_coded(expected[name]))
+    usual = activation_qparams(expected[name], _OPEN, False, grow=not is_coded(expected[name]))
     if not _is_free(graph, expected, name):
         return usual
-    tight = activation_qparams(expected[name], limits, False, grow=False)
+    tight = activation_qparams(expected[name], _OPEN, False, grow=False)
     errors = [_output_error(graph, expected, name, _narrowed(tight, share)) for share in _SHARES]
     best = int(np.argmin(errors))
     return _narrowed(usual, _SHARES[best]) if errors[best] < _WORTH * errors[0] else usual
@@ -69,10 +69,11 @@ def split_inputs(
         if taken or not plain or not _is_free(graph, expected, name):
             continue
         q = activation_qparams(expected[name], _OPEN, False)
-        error = _output_error(graph, expected, name, input_qparams(graph, expected, name, _OPEN))
+        error = _output_error(graph, expected, name, input_qparams(graph, expected, name))
         if error > _ENOUGH and q.zero_point <= _LAST_ZERO:
             graph, expected = _split(graph, name, q), dict(expected)
-            expected[name] = _halves(expected[name], q)
+            codes = fine_codes(expected[name], q.scale, q.zero_point, FINE)
+            expected[name] = dequantise(codes, q).astype(np.float32)
     return graph, expected
 
 
@@ -88,14 +89,6 @@ def _split(graph: Graph, name: str, q: QParams) -> Graph:
         for op in graph.ops
     ]
     return replace(graph, tensors=tensors, inputs=tuple(inputs), ops=tuple(ops))
-
-
-def _halves(values: Floats, q: QParams) -> Floats:
-    """Values as whole steps, rounded down, and FINE times what is left: (n, h, w, 2c)."""
-    parts = np.rint(values.astype(np.float64) * (FINE / q.scale)) + FINE * q.zero_point
-    whole, rest = np.divmod(np.clip(parts, 0, 256 * FINE - 1), FINE)
-    halves = np.concatenate([whole - q.zero_point, rest], axis=-1)
-    return np.asarray(q.scale * halves, np.float32)
 
 
 def _is_free(graph: Graph, expected: Mapping[str, Floats], name: str) -> bool:

@@ -229,12 +229,16 @@ def _clip(
 def _table(
     op: Op, q: list[QParams], x: list[Codes], expected: Floats, wanted: QParams | None, chip: Chip
 ) -> _Result:
-    with np.errstate(all="ignore"):  # codes that stand for values outside the function's domain
-        results = apply_table(op.attrs, dequantise(np.arange(q[0].lo, q[0].hi + 1), q[0]))
-    finite = results[np.isfinite(results)]
-    reach = float(finite.min(initial=math.inf)), float(finite.max(initial=-math.inf))
-    q_out = wanted or activation_qparams(expected, reach, q[0].signed)
+    q_out = wanted or activation_qparams(expected, _reach(op, q[0]), q[0].signed)
     return _lookup(op, q[0], x[0], q_out, lambda real: apply_table(op.attrs, real))
+
+
+def _reach(op: Op, q: QParams) -> tuple[float, float]:
+    """Smallest and largest result of a function for the codes that go in."""
+    with np.errstate(all="ignore"):  # codes that stand for values outside the function's domain
+        results = apply_table(op.attrs, dequantise(np.arange(q.lo, q.hi + 1), q))
+    finite = results[np.isfinite(results)]
+    return float(finite.min(initial=math.inf)), float(finite.max(initial=-math.inf))
 
 
 def _softmax(

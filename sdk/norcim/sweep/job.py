@@ -25,7 +25,8 @@ from norcim.emulator.cells import CellModel, Compensation
 from norcim.emulator.compensate import calibration_of
 from norcim.frontend import import_onnx
 from norcim.image.model import ImageContent
-from norcim.runtime import compile_model, dequantise_port, encode_inputs, real_outputs
+from norcim.image.ports import dequantise_port
+from norcim.runtime import compile_model, encode_inputs, real_outputs
 from norcim.sweep.axes import Value, overrides_of
 
 N_CALIBRATION = 32

@@ -113,11 +113,11 @@ def test_a_slow_cell_keeps_its_sum_over_many_steps(saved):
     bias[0, 16:24] = 3.5
     nodes, inputs, _, _ = layer("LSTM", size=8, steps=48, states=False)
     path = saved(nodes, inputs, {**weights, "b": bias}, ["y"])
-    x = rng.normal(size=(256, 48, 1, 5)).astype(np.float32)
+    x = rng.normal(size=(1000, 48, 1, 5)).astype(np.float32)
     content = compile_model(path, load_chip("digital"), {"x": x})
     found = decode_outputs(content, Emulator(content).run(encode_inputs(content, {"x": x[:8]})))
     [(got, want)] = compare(path, {"x": x}, list(found.values()))
-    assert np.square(got - want).sum() / np.square(want).sum() < 10**-2.9
+    assert np.square(got - want).sum() / np.square(want).sum() < 10**-2.95
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,8 @@ from norcim.emulator import Emulator
 from norcim.fitting import Wishes
 from norcim.frontend import import_onnx
 from norcim.image.model import ImageContent
-from norcim.runtime import (
-    compile_model,
-    decode_outputs,
-    dequantise_port,
-    encode_inputs,
-    quantise_port,
-)
+from norcim.image.ports import dequantise_port, quantise_port
+from norcim.runtime import compile_model, decode_outputs, encode_inputs
 from tests.unit.frontend.conftest import build
 
 RNG = np.random.default_rng(9)
@@ -103,7 +98,5 @@ def test_others_stay_whole(why: str, tmp_path: Path) -> None:
 
 
 def test_an_input_that_8_bits_hold_stays(tmp_path: Path) -> None:
-    content = compile_model(
-        model(tmp_path), load_chip("digital"), {"x": X[:, :] * (np.arange(16) > 0)}
-    )
+    content = compile_model(model(tmp_path), load_chip("digital"), {"x": X * (np.arange(16) > 0)})
     assert "fine" not in content.meta["inputs"][0]

@@ -41,7 +41,7 @@ def chosen(
     }
     expected = evaluate(graph, feeds)
     return (
-        input_qparams(graph, expected, port.tensor, OPEN),
+        input_qparams(graph, expected, port.tensor),
         activation_qparams(expected[port.tensor], OPEN, False),
     )
 

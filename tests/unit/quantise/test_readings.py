@@ -15,13 +15,13 @@ from norcim.emulator import Emulator
 from norcim.emulator.reference import execute
 from norcim.emulator.regions import output_region, port_region
 from norcim.image.model import ImageContent
+from norcim.image.ports import dequantise_port, quantise_port
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Floats, Graph, Op, Port, Tensor, WeightCodes
 from norcim.mapper import emit, most_copies, plan_memory, tile_conv
 from norcim.quantise import Layout, prepare, quantise_graph
 from norcim.quantise.requantise_search import _bias_totals, _pushed
 from norcim.quantise.rows import sample_positions
-from norcim.runtime import dequantise_port, quantise_port
 from norcim.spec.program import Encoding
 
 CHIP = load_chip("nor1")

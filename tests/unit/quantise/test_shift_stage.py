@@ -9,6 +9,7 @@ import pytest
 from norcim.chips import load_chip
 from norcim.emulator import Emulator
 from norcim.image.model import ImageContent
+from norcim.image.ports import dequantise_port, quantise_port
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Floats, Graph, Op, Port, QParams, Tensor, WeightCodes
 from norcim.mapper import (
@@ -23,7 +24,6 @@ from norcim.mapper import (
 )
 from norcim.quantise import Layout, prepare, quantise_graph
 from norcim.quantise.conv_plan import spread_bias, spread_copies
-from norcim.runtime import dequantise_port, quantise_port
 from norcim.spec.program import Encoding, Stage
 
 CHIP = load_chip("wtm2101")

@@ -15,7 +15,8 @@ import pytest
 from norcim.chips import load_chip, read_chip_file
 from norcim.errors import NorcimError
 from norcim.image.model import ImageContent
-from norcim.runtime import compile_model, dequantise_port
+from norcim.image.ports import dequantise_port
+from norcim.runtime import compile_model
 from norcim.sweep import DaskPool, Job, LocalPool, parse_axis, points_of, run_sweep
 from norcim.sweep.job import MAX_SNR_DB, snr_score
 from norcim.sweep.run import Point, Row
