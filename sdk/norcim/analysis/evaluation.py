@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,9 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One descriptor of the program on all samples.
+    """One layer on all samples.
 
+    index, opcode  its first descriptor
     n_conversions, n_saturated  column sums digitised, and those that clipped
     rms_error_lsb  root mean square of the difference to the reference, in steps of the output
     sqnr_db        power of the reference over power of the difference; None where one is zero
@@ -65,7 +66,7 @@ class Evaluation:
 
 @dataclass
 class _Sums:
-    """Running sums of one descriptor."""
+    """Running sums of one layer."""
 
     n_conversions: int = 0
     n_saturated: int = 0
@@ -91,20 +92,21 @@ def measure(
     n = len(inputs[0])
     classes = None if labels is None else label_numbers(content, labels, n)
     emulator = Emulator(content)
-    sums = [_Sums() for step in content.program if step.opcode != Opcode.END]
+    steps = _steps(content)
+    sums = {layer: _Sums() for layer in steps}
     n_right = 0
     for start in range(0, n, CHUNK):
         part = [array[start : start + CHUNK] for array in inputs]
         outputs = emulator.run(part, counters=True)
-        for total, counter in zip(sums, emulator.counters, strict=True):
-            total.n_conversions += counter.conversions
-            total.n_saturated += counter.saturated
+        for step, counter in zip(content.program, emulator.counters, strict=False):
+            sums[step.layer].n_conversions += counter.conversions
+            sums[step.layer].n_saturated += counter.saturated
         if classes is not None:
             found = predicted_classes(content, outputs[0])
             n_right += int(np.count_nonzero(found == classes[start : start + CHUNK]))
         if reference is not None:
             _compare_layers(content, emulator, part, reference, sums)
-    layers = tuple(_layer_result(content, i, total) for i, total in enumerate(sums))
+    layers = tuple(_layer_result(content, steps[layer][0], sums[layer]) for layer in steps)
     return Evaluation(n, None if classes is None else n_right, layers)
 
 
@@ -145,16 +147,29 @@ def _bad_labels(expected: str, got: str) -> NorcimError:
     )
 
 
+def _steps(content: ImageContent) -> dict[int, list[int]]:
+    """The descriptors of each layer, layers in the order of their first ones."""
+    steps: dict[int, list[int]] = {}
+    for index, step in enumerate(content.program):
+        if step.opcode != Opcode.END:
+            steps.setdefault(step.layer, []).append(index)
+    return steps
+
+
 def _compare_layers(
     content: ImageContent,
     emulator: Emulator,
     inputs: Sequence[Bytes],
     graph: Graph,
-    sums: list[_Sums],
+    sums: Mapping[int, _Sums],
 ) -> None:
-    wanted = [_layer_tensor(content, index) for index in range(len(sums))]
-    compared = [_is_compared(content, index, graph) for index in range(len(sums))]
-    _check_same_model(content, graph, len(sums))
+    _check_same_model(content, graph)
+    steps = _steps(content)
+    compared = {
+        layer: str(_meta_of(content, indices[0])["tensor"])
+        for layer, indices in steps.items()
+        if _is_compared(content, indices[0], graph)
+    }
     ports = [port for port in content.ports if not port.is_output]
     fine = _fine(content, len(ports))
     real = {
@@ -162,14 +177,13 @@ def _compare_layers(
         for source, port, codes, parts in zip(graph.inputs, ports, inputs, fine, strict=True)
     }
     quantised = any(tensor.qparams is not None for tensor in graph.tensors.values())
-    keep = {name for name, kept in zip(wanted, compared, strict=True) if kept}
-    expected = evaluate(graph, real, keep, fake_quantise=quantised)
-    for index, output in emulator.run_layers(inputs).items():
-        if not compared[index]:
-            continue
-        values, scale = _layer_values(content, index, output)
-        due = expected[wanted[index]].reshape(values.shape)
-        total = sums[index]
+    expected = evaluate(graph, real, set(compared.values()), fake_quantise=quantised)
+    outputs = emulator.run_layers(inputs)
+    for layer, tensor in compared.items():
+        strips = np.concatenate([outputs[index] for index in steps[layer]], axis=1)
+        values, scale = _layer_values(content, steps[layer][0], strips)
+        due = expected[tensor].reshape(values.shape)
+        total = sums[layer]
         total.n_values += values.size
         total.signal += float(np.square(due, dtype=np.float64).sum()) / scale**2
         total.error += float(np.square(values - due, dtype=np.float64).sum()) / scale**2
@@ -184,9 +198,9 @@ def _is_compared(content: ImageContent, index: int, graph: Graph) -> bool:
     return meta.get("kind") not in ("move", *WIDE) and str(meta["tensor"]) in graph.tensors
 
 
-def _check_same_model(content: ImageContent, graph: Graph, n_steps: int) -> None:
+def _check_same_model(content: ImageContent, graph: Graph) -> None:
     ports = [port for port in content.ports if not port.is_output]
-    due = {_layer_tensor(content, i): _layer_shape(content, i) for i in range(n_steps)}
+    due = {str(meta["tensor"]): tuple(meta["shape"]) for meta in content.meta["layers"]}
     due = {name: shape for name, shape in due.items() if not name.endswith(ADDED)}
     found = {name: graph.tensors[name].shape for name in due if name in graph.tensors}
     inputs = [graph.tensors[port.tensor].shape for port in graph.inputs]
@@ -209,14 +223,6 @@ def _meta_of(content: ImageContent, index: int) -> dict[str, Any]:
     entry = content.meta["layers"][content.program[index].layer]
     assert isinstance(entry, dict)
     return entry
-
-
-def _layer_tensor(content: ImageContent, index: int) -> str:
-    return str(_meta_of(content, index)["tensor"])
-
-
-def _layer_shape(content: ImageContent, index: int) -> tuple[int, ...]:
-    return tuple(_meta_of(content, index)["shape"])
 
 
 def _layer_values(content: ImageContent, index: int, output: Bytes) -> tuple[Floats, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
 from norcim.mapper.arrange import arrange
 from norcim.mapper.memory import MemoryPlan
 from norcim.mapper.placement import Block, check_weight_memory
+from norcim.mapper.strips import Run, row_window
 from norcim.spec.program import (
     TABLE_BYTES,
     Column,
@@ -101,8 +102,7 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
     blocks = tile_blocks(quant)
     check_weight_memory(blocks, _vector_weight_bytes(quant), chip)
     sections = _Sections(quant, chip, memory)
-    for op in quant.ops:
-        _EMIT[op.op.kind](sections, op)
+    _emit_program(sections)
     sections.program.append(Descriptor(opcode=Opcode.END))
     graph = quant.graph
     ports = [_port(sections, port, 0) for port in graph.inputs]
@@ -120,6 +120,63 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
         bytes(sections.vector_weights), bytes(sections.tables), b"", b"", full_meta,
     )  # fmt: skip
     return arrange([content], chip)[0]
+
+
+def _emit_program(s: _Sections) -> None:
+    """The descriptors of all runs, those of strips made of the whole operation's."""
+    origins = dict(s.memory.addr)
+    whole: dict[int, Descriptor] = {}
+    kept: dict[int, int] = {}  # by operation, the layer of what strips carry over
+    for run, origin in zip(s.memory.runs, s.memory.origins, strict=True):
+        op = s.quant.ops[run.op]
+        if run.room is None:
+            _EMIT[op.op.kind](s, op)
+            continue
+        if run.op not in whole:
+            _EMIT[op.op.kind](s, op)
+            whole[run.op] = s.program.pop()
+        if run.kept:
+            if run.op not in kept:
+                kept[run.op] = len(s.layers)
+                s.layers.append(_layer(s, op) | {"name": f"{op.op.node} (kept)", "kind": "move"})
+            s.program.append(_kept(whole[run.op], run, origins[op.op.output], origin, kept[run.op]))
+        else:
+            s.program.append(_strip(s, op, whole[run.op], run, origins | {op.op.output: origin}))
+        origins[op.op.output] = origin
+
+
+def _strip(
+    s: _Sections, op: QuantOp, d: Descriptor, run: Run, origins: Mapping[str, int]
+) -> Descriptor:
+    """The part of an operation's descriptor that writes some rows.
+
+    origins  by tensor, where its row 0 lies or would lie
+    """
+    window = row_window(op.op)
+    assert window is not None, "the operation runs in strips"
+    first, end = window.reads(run.rows, d.in_h)
+    d = replace(
+        d, in_addr=origins[op.op.inputs[0]] + first * d.in_row_stride, in_h=end - first,
+        pad_top=first + window.pad - run.rows[0] * window.stride, out_h=run.rows[1] - run.rows[0],
+        out_addr=origins[op.op.output] + run.rows[0] * d.out_row_stride,
+    )  # fmt: skip
+    if len(op.op.inputs) == 1:
+        return d
+    return replace(d, in2_addr=origins[op.op.inputs[1]] + first * d.in2_row_stride)
+
+
+def _kept(d: Descriptor, run: Run, origin: int, new_origin: int, layer: int) -> Descriptor:
+    """Rows of what a descriptor writes, from their place before to the new one."""
+    row, h = d.out_row_stride, run.rows[1] - run.rows[0]
+    return Descriptor(
+        opcode=Opcode.COPY, layer=layer, in_signed=d.out_signed, out_signed=d.out_signed,
+        in_addr=origin + run.rows[0] * row, in_row_stride=row, in_pixel_stride=d.out_pixel_stride,
+        in_channel_stride=1, in_h=h, in_w=d.out_w, in_c=d.out_c, out_c=d.out_c, out_h=h,
+        out_w=d.out_w, out_addr=new_origin + run.rows[0] * row, out_row_stride=row,
+        out_pixel_stride=d.out_pixel_stride, out_channel_stride=1, kernel_h=1, kernel_w=1,
+        stride_h=1, stride_w=1, dilation_h=1, dilation_w=1,
+        clamp_lo=-128 if d.out_signed else 0, clamp_hi=127 if d.out_signed else 255,
+    )  # fmt: skip
 
 
 def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
@@ -161,6 +218,10 @@ def _append(s: _Sections, op: QuantOp, d: Descriptor) -> None:
 
 
 def _add_layer(s: _Sections, op: QuantOp) -> None:
+    s.layers.append(_layer(s, op))
+
+
+def _layer(s: _Sections, op: QuantOp) -> dict[str, Any]:
     tensor = op.op.output
     q, error = s.q(tensor), s.quant.errors[tensor]
     entry = {
@@ -176,7 +237,7 @@ def _add_layer(s: _Sections, op: QuantOp) -> None:
     }
     if tensor in s.quant.quarters:
         entry["channel_quarters"] = list(s.quant.quarters[tensor])
-    s.layers.append(entry)
+    return entry
 
 
 def _windowed(d: Descriptor, op: QuantOp, kernel: Sequence[int]) -> Descriptor:
