@@ -190,9 +190,9 @@ def _compare_layers(
 
 
 def _is_compared(content: ImageContent, index: int, graph: Graph) -> bool:
-    """Whether a descriptor writes a tensor of the model, all of it.
+    """Whether a descriptor's layer computes a tensor of the model.
 
-    Pieces of a tensor do not, nor do tables that the compiler put in (`norcim.quantise`).
+    Copies do not, nor do tables that the compiler put in (`norcim.quantise`).
     """
     meta = _meta_of(content, index)
     return meta.get("kind") not in ("move", *WIDE) and str(meta["tensor"]) in graph.tensors

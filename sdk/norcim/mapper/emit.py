@@ -112,7 +112,7 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
         "inputs": [_port_meta(port) for port in graph.inputs],
         "outputs": [_port_meta(port) for port in graph.outputs],
         "layers": sections.layers,
-        "notes": list(quant.notes),
+        "notes": [*quant.notes, *_notes(quant, memory)],
     }
     content = ImageContent(
         chip.name, chip.fingerprint, memory.n_bytes, tuple(sections.program),
@@ -120,6 +120,19 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
         bytes(sections.vector_weights), bytes(sections.tables), b"", b"", full_meta,
     )  # fmt: skip
     return arrange([content], chip)[0]
+
+
+def _notes(quant: QuantGraph, memory: MemoryPlan) -> list[str]:
+    """What a user should know of the memory plan."""
+    numbers = sorted({run.op for run in memory.runs if run.room is not None})
+    if not numbers:
+        return []
+    first, last = (quant.ops[number].op.node for number in (numbers[0], numbers[-1]))
+    n_steps = sum(run.room is not None for run in memory.runs)
+    return [
+        f"{first} to {last} run in strips of rows, {n_steps} steps for {len(numbers)} layers: "
+        "whole, their tensors do not fit the activation memory"
+    ]
 
 
 def _emit_program(s: _Sections) -> None:
