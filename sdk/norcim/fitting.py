@@ -206,18 +206,20 @@ def _offers(prepared: Prepared, chip: Chip, wishes: Wishes) -> Iterator[_Offer]:
         for groups in limits:
             blocks = graph_blocks(graph, chip, groups, copies)
             if _n_cells(blocks) <= wishes.most_cells(chip) and can_place(blocks, chip):
-                yield _Offer(groups, copies, rows, 0)
+                spare = _spare_cells(graph, chip, blocks, wishes)
+                yield _Offer(groups, copies, rows, spare)
                 break
     for groups in dict.fromkeys((first, limits[-1])):
-        yield _Offer(groups, {}, rows, _spare_cells(graph, chip, groups, wishes))
+        spare = _spare_cells(graph, chip, graph_blocks(graph, chip, groups), wishes)
+        yield _Offer(groups, {}, rows, spare)
 
 
 def _n_cells(blocks: Sequence[Block]) -> int:
     return sum(block.n_lines * block.n_cols for block in blocks)
 
 
-def _spare_cells(graph: Graph, chip: Chip, groups: int, wishes: Wishes) -> int:
-    used = _n_cells(graph_blocks(graph, chip, groups)) + vector_weight_bytes(graph, chip)
+def _spare_cells(graph: Graph, chip: Chip, blocks: Sequence[Block], wishes: Wishes) -> int:
+    used = _n_cells(blocks) + vector_weight_bytes(graph, chip)
     packed = int(min(chip.n_cells, chip.memories.weight_bytes) * _PACKED)
     return max(0, min(packed, wishes.most_cells(chip)) - used)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rectpack import (
+    SORT_AREA,
+    SORT_NONE,
     MaxRectsBaf,
     MaxRectsBlsf,
     MaxRectsBssf,
@@ -18,6 +21,10 @@ from norcim.chips.model import Chip
 from norcim.errors import EXIT_UNSUPPORTED, NorcimError
 
 _PACKERS = (MaxRectsBssf, MaxRectsBaf, MaxRectsBlsf, SkylineMwfl)
+_N_ORDERS, _MOST_SHUFFLED = 64, 64  # packings in random orders, and blocks for which they are tried
+
+Place = tuple[int, int, int]
+"""Array, row and column."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,7 @@ def place_blocks(blocks: Sequence[Block], chip: Chip) -> tuple[Position, ...]:
     if not blocks:
         return ()
     short_of_bias = False
-    for packer in _PACKERS:
-        placed = _pack(blocks, chip, packer)
-        if placed is None:
-            continue
+    for placed in _packings(blocks, chip):
         positions = _add_bias_rows(blocks, placed, chip)
         if positions is not None:
             return positions
@@ -65,6 +69,21 @@ def can_place(blocks: Sequence[Block], chip: Chip) -> bool:
     if sum(block.n_lines * block.n_cols for block in blocks) > chip.n_cells:
         return False
     return any(_pack(blocks, chip, packer) is not None for packer in _PACKERS)
+
+
+def _packings(blocks: Sequence[Block], chip: Chip) -> Iterator[list[Place]]:
+    """Ways to pack blocks: the algorithms' own orders, then others, for the sake of bias rows."""
+    for packer in _PACKERS:
+        placed = _pack(blocks, chip, packer)
+        if placed is not None:
+            yield placed
+    n_orders = _N_ORDERS if len(blocks) <= _MOST_SHUFFLED else 0
+    for seed in range(n_orders):
+        order = list(range(len(blocks)))
+        random.Random(seed).shuffle(order)
+        placed = _pack(blocks, chip, _PACKERS[seed % len(_PACKERS)], order)
+        if placed is not None:
+            yield placed
 
 
 def check_weight_memory(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> None:
@@ -85,7 +104,7 @@ def most_bias_rows(blocks: Sequence[Block], chip: Chip) -> int:
 
     A block that wants fewer keeps what it wants.
     """
-    placings = list(filter(None, (_pack(blocks, chip, packer) for packer in _PACKERS)))
+    placings = list(_packings(blocks, chip))
     for most in range(chip.arrays.n_bias_rows, 0, -1):
         held = [replace(b, n_bias_rows=min(b.n_bias_rows, most)) for b in blocks]
         if any(_add_bias_rows(held, placed, chip) is not None for placed in placings):
@@ -112,18 +131,23 @@ def free_bias_rows(blocks: Sequence[Block], n_vector_bytes: int, chip: Chip) -> 
 
 
 def _pack(
-    blocks: Sequence[Block], chip: Chip, algorithm: type
-) -> list[tuple[int, int, int]] | None:
-    """(array, row, col) of every block, None if some block found no room."""
-    arrays = chip.arrays
-    packer = newPacker(mode=PackingMode.Offline, pack_algo=algorithm, rotation=False)
+    blocks: Sequence[Block], chip: Chip, algorithm: type, order: Sequence[int] | None = None
+) -> list[Place] | None:
+    """A place for every block, None if some block found none.
+
+    order  in which they are packed; None: as the library sorts them
+    """
+    arrays, sort = chip.arrays, SORT_AREA if order is None else SORT_NONE
+    packer = newPacker(
+        mode=PackingMode.Offline, pack_algo=algorithm, sort_algo=sort, rotation=False
+    )
     bins = [(array, region) for array in range(arrays.count) for region in arrays.regions]
     for bid, (_, region) in enumerate(bins):
         packer.add_bin(arrays.n_columns - arrays.reserved_columns, region.n_rows, bid=bid)
-    for index, block in enumerate(blocks):
-        packer.add_rect(block.n_cols, block.n_lines, rid=index)
+    for index in order or range(len(blocks)):
+        packer.add_rect(blocks[index].n_cols, blocks[index].n_lines, rid=index)
     packer.pack()
-    found: dict[int, tuple[int, int, int]] = {}
+    found: dict[int, Place] = {}
     for used in packer:
         for rect in used:
             array, region = bins[used.bid]
@@ -134,7 +158,7 @@ def _pack(
 
 
 def _add_bias_rows(
-    blocks: Sequence[Block], placed: Sequence[tuple[int, int, int]], chip: Chip
+    blocks: Sequence[Block], placed: Sequence[Place], chip: Chip
 ) -> tuple[Position, ...] | None:
     """Give every block free rows of the bias strip above its columns; None if they run out."""
     strips: list[tuple[int, int, int, int, int]] = []  # array, col, end, first row, end row

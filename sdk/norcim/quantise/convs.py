@@ -21,7 +21,13 @@ from norcim.quantise.requantise_search import (
 )
 from norcim.quantise.rows import sample_positions
 from norcim.quantise.scales import activation_qparams, clamp_codes, quantise, weight_codes
-from norcim.quantise.shift_search import choose_copies, import_shift, search_shift
+from norcim.quantise.shift_search import (
+    MOST_COPIES,
+    ShiftResult,
+    choose_copies,
+    import_shift,
+    search_shift,
+)
 from norcim.quantise.state import State
 from norcim.spec.program import Encoding, Rule, Stage
 
@@ -29,6 +35,7 @@ Floats64 = npt.NDArray[np.float64]
 
 _POSITIONS = 8192
 _WORTH = 0.8  # of the error: what a dearer reading has to gain
+_MORE_TILES = (2, 3, 4, 6, 8)  # of the rows of a layer whose sums are small
 _NEAR_EXACT = 1.6  # times the error of exact sums: nothing to gain beyond
 _BIAS_LIMIT = 1 << 24  # of a digital bias, in steps of a column's sum: 32 bits with its fractions
 
@@ -242,9 +249,9 @@ def _conv_shift(state: State, op: Op) -> QuantOp:
             state.rescaled.append(op.node)
     if result is None:
         most = layout.copies_of(op)
-        copies = state.choice(op).copies or choose_copies(
-            op, q_in.scale, state.expected[op.output], chip.converter.gain_lo, most
-        )
+        expected = state.expected[op.output]
+        need = choose_copies(op, q_in.scale, expected, chip.converter.gain_lo, MOST_COPIES)
+        copies = state.choice(op).copies or min(need, most)
         if _needs_pn(op, zero, chip, layout.bias_rows, copies):
             drive = split
         if drive == split:
@@ -252,11 +259,43 @@ def _conv_shift(state: State, op: Op) -> QuantOp:
         if (drive.encoding, copies) != (task.encoding, task.copies):
             task = _task(state, op, drive, copies)
         other = state.tied.get(op.output, "")
-        result = search_shift(task, state.q[other].scale if other in state.q else None)
+        tied = state.q[other].scale if other in state.q else None
+        result = search_shift(task, tied)
+        if not state.choice(op).copies:
+            task, result = _with_more_copies(state, task, drive, need, tied, result)
     q = result.q_out
     if result.clamp[0] >= 0 and q.zero_point == 0:
         q = QParams(q.scale, 0, False)
     return _record(state, task, result.weight, QuantOp(op, result.clamp, result.conv), q)
+
+
+def _with_more_copies(
+    state: State, task: ConvTask, drive: _Drive, need: int, tied: float | None, result: ShiftResult
+) -> tuple[ConvTask, ShiftResult]:
+    """Copies of wordlines that cut a dense layer into more row tiles, where that pays.
+
+    Twice as many double the sums; twice as many tiles add half as much error again.
+    """
+    op, layout = task.op, state.layout
+    enough = float((task.sampled.expected**2).mean()) / 10 ** (layout.layer_db / 10)
+    n_rows = sum(shape.n_rows for shape in task.tiles if shape.out_c_first == 0)
+    n_cells = sum(shape.n_rows * shape.n_cols for shape in task.tiles)
+    most_rows = max(region.n_rows for region in task.chip.arrays.regions)
+    lines = task.lines // task.copies
+    spent = 0
+    for n_tiles in _MORE_TILES if task.groups == 1 else ():
+        if result.error <= enough:
+            break
+        copies = min(need, most_rows // -(-n_rows // n_tiles) // lines)
+        extra = (copies - task.copies) * lines * n_cells
+        if copies <= task.copies or state.spent_cells + spent + extra > layout.spare_cells:
+            continue
+        trial = _task(state, op, drive, copies)
+        found = search_shift(trial, tied)
+        if found.error < _WORTH * result.error:
+            task, result, spent = trial, found, spent + extra
+    state.spent_cells += spent
+    return task, result
 
 
 def _record(

@@ -31,7 +31,7 @@ from norcim.quantise.scales import (
     quantise,
     sample,
 )
-from norcim.quantise.shift_search import choose_copies
+from norcim.quantise.shift_search import MOST_COPIES, choose_copies
 from norcim.quantise.spans import Span, limit_spans
 from norcim.quantise.state import Codes, Layout, State
 from norcim.spec.program import Rule, Stage
@@ -112,7 +112,8 @@ def wanted_copies(prepared: Prepared, chip: Chip) -> dict[str, int]:
             q = activation_qparams(values, limits, False)
             expected = prepared.expected[op.output]
             scale = _COPIES_MARGIN * q.scale
-            found[op.output] = choose_copies(op, scale, expected, chip.converter.gain_lo, 255)
+            gain_lo = chip.converter.gain_lo
+            found[op.output] = choose_copies(op, scale, expected, gain_lo, MOST_COPIES)
     return found
 
 

@@ -27,6 +27,8 @@ from norcim.quantise.conv_plan import (
 from norcim.quantise.scales import clamp_codes, dequantise
 from norcim.spec.program import BIAS_DRIVE, Stage
 
+MOST_COPIES = 255
+"""What a tile's record can say."""
 _CELL_LIMIT = 127
 _SEARCH_POSITIONS = 2048
 _SHRINK = (1.0, 0.9, 0.8, 0.7)
@@ -38,12 +40,16 @@ _COARSE = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5)
 
 @dataclass(frozen=True)
 class ShiftResult:
-    """What the search decided for one layer."""
+    """What the search decided for one layer.
+
+    error  mean square of the outputs' error where the search looked
+    """
 
     weight: Weights
     conv: QuantConv
     q_out: QParams
     clamp: tuple[int, int]
+    error: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def search_shift(task: ConvTask, tied_scale: float | None = None) -> ShiftResult
             if best is None or error < best[0]:
                 best = (error, trial)
     assert best is not None, "the trial list is never empty"
-    return _build(task, real, best[1])
+    return _build(task, real, *best)
 
 
 def _real_range(task: ConvTask) -> tuple[float, float]:
@@ -137,23 +143,29 @@ def _bias_sums(
 ) -> list[npt.NDArray[np.int64]]:
     """Bias-row sums of every tile, so that the codes add up to real / scale + zero point.
 
-    Row tiles of one column group are centred each on its own; what is left goes to the last.
+    Row tiles of one column group are centred each on its own; what is left goes to the last, and
+    what is beyond its reach to those before.
     """
     unit = task.q_in.scale * trial.weight_scale
     flat = weight.astype(np.int64).reshape(-1, weight.shape[-1]).sum(axis=0)
     want = task.bias / unit - task.zero * flat
     want = want + trial.zero_point * 2.0**trial.gain
-    sums = []
-    left = want.copy()
+    reach = _reach(task)
+    sums: list[Ints] = []
+    group: list[Ints] = []
     for index, shape in enumerate(task.tiles):
         span = slice(shape.out_c_first, shape.out_c_first + shape.n_cols)
-        last = _is_last(task.tiles, index)
-        if last:
-            total = np.rint(left[span] / BIAS_DRIVE)
-        else:
+        if not _is_last(task.tiles, index):
             total = np.rint(-acc[index].mean(axis=0) / BIAS_DRIVE)
-            left[span] -= BIAS_DRIVE * total
-        sums.append(total.astype(np.int64))
+            group.append(np.clip(total, *reach).astype(np.int64))
+            continue
+        left = np.rint(want[span] / BIAS_DRIVE - sum(group)).astype(np.int64)
+        for place, total in enumerate(group):
+            over = left - np.clip(left, *reach)
+            group[place] = np.clip(total + over, *reach)
+            left -= group[place] - total
+        sums += [*group, left]
+        group = []
     return sums
 
 
@@ -200,7 +212,9 @@ def _trial_error(task: ConvTask, weight: Weights, acc: list[Ints], trial: _Trial
     return float(((dequantise(codes, q) - task.sampled.expected) ** 2).mean())
 
 
-def _build(task: ConvTask, real: npt.NDArray[np.float64], trial: _Trial) -> ShiftResult:
+def _build(
+    task: ConvTask, real: npt.NDArray[np.float64], error: float, trial: _Trial
+) -> ShiftResult:
     weight = _codes(real, trial.weight_scale, task.copies)
     acc = [tile_sums(task.sampled.taps, weight, task.groups, shape) for shape in task.tiles]
     q = _q_out(task, trial)
@@ -208,7 +222,7 @@ def _build(task: ConvTask, real: npt.NDArray[np.float64], trial: _Trial) -> Shif
     bias = _bias_sums(task, weight, trial, acc)
     if task.correct_bias:
         bias = _correct(task, acc, bias, trial, q, clamp)
-    return ShiftResult(weight, build_conv(task, weight, trial.gain, bias), q, clamp)
+    return ShiftResult(weight, build_conv(task, weight, trial.gain, bias), q, clamp, error)
 
 
 def build_conv(task: ConvTask, weight: Weights, gain: int, bias: list[Ints]) -> QuantConv:
@@ -278,7 +292,8 @@ def import_shift(task: ConvTask, weight: Weights, weight_scale: float) -> ShiftR
         return None
     if not _is_representable(task, weight, weight_scale):
         return None
-    return ShiftResult(weight, build_conv(task, weight, trial.gain, bias), q, _clamp(task, q))
+    conv = build_conv(task, weight, trial.gain, bias)
+    return ShiftResult(weight, conv, q, _clamp(task, q), 0.0)
 
 
 def _is_representable(task: ConvTask, weight: Weights, weight_scale: float) -> bool:
