@@ -107,3 +107,11 @@ def test_cells_and_vector_weights_share_the_weight_memory() -> None:
 def with_weight_bytes(n_bytes: int) -> Chip:
     chip = load_chip("overlay")
     return replace(chip, memories=replace(chip.memories, weight_bytes=n_bytes))
+
+
+def test_blocks_are_packed_again_where_bias_rows_run_out() -> None:
+    """Seven columns of two blocks each, of which one wants most of the bias rows."""
+    chip = load_chip("wtm2101")
+    needs = [12, 4, 12, 4, 12, 4, 12, 12, 4, 12, 4, 12, 4, 4]
+    blocks = [Block(f"l{i}", 800 - i, 128, rows) for i, rows in enumerate(needs)]
+    check(blocks, place_blocks(blocks, chip))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -41,13 +43,14 @@ def linear(weight: npt.NDArray[np.floating], relu: bool) -> Graph:
     return Graph("g", (Port("x", (k,), (0,)),), (Port("y", (c,), (0,)),), tensors, (op,))
 
 
-def compiled(graph: Graph, x: Floats) -> ImageContent:
+def compiled(graph: Graph, x: Floats, spare_cells: int = 0) -> ImageContent:
     check_support(graph, CHIP)
     layout = Layout(
         lambda op: on_vector_path(op, CHIP),
         lambda op, lines, rows: tile_conv(op, CHIP, lines_per_input=lines, row_tiles=rows),
         lambda op: most_copies(op, CHIP),
         free_bias_rows(graph_blocks(graph, CHIP, 0), 0, CHIP),
+        spare_cells=spare_cells,
     )
     quant = quantise_graph(prepare(graph, CHIP, {"x": x}), CHIP, layout)
     return emit(quant, CHIP, plan_memory(quant.graph, CHIP), {})
@@ -77,6 +80,36 @@ def test_few_inputs_are_driven_onto_copies_of_their_wordlines() -> None:
     x = rng.uniform(0, 1, (100, 1, 1, 9)).astype(np.float32)
     content = compiled(graph, x)
     assert content.tiles[0].repeats > 0
+
+
+def test_small_sums_get_more_copies_in_more_row_tiles_if_there_are_cells() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(128, 16))
+    weight[0] *= 30  # the peak, on an input that hardly moves
+    graph = linear(weight, relu=False)
+    x = rng.uniform(0, 1, (100, 1, 1, 128)).astype(np.float32)
+    x[..., 0] *= 0.02
+    x[..., 1] *= 6
+    plain, rich = compiled(graph, x), compiled(graph, x, 400_000)
+    assert len(plain.tiles) == 1
+    assert len(rich.tiles) > 1
+    assert rich.tiles[0].repeats > plain.tiles[0].repeats
+    assert len(rich.weights) - len(plain.weights) <= 400_000
+    assert snr_db(graph, rich, x) > snr_db(graph, plain, x) + 0.5
+    few = compiled(graph, x, 10_000)
+    assert few.tiles == plain.tiles
+
+
+def test_a_bias_beyond_the_last_tile_s_reach_goes_to_those_before() -> None:
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(2000, 8)) / 40
+    weight[1400:] += 0.006  # large sums in the last of three tiles, which the bias takes back
+    graph = linear(weight, relu=False)
+    graph = replace(graph, ops=(replace(graph.ops[0], bias=np.full(8, -1.8, np.float32)),))
+    x = rng.uniform(0, 1, (200, 1, 1, 2000)).astype(np.float32)
+    content = compiled(graph, x)
+    assert [tile.n_bias_rows > 8 for tile in content.tiles] == [True, False, True]
+    assert snr_db(graph, content, x) > 31
 
 
 def test_a_signed_input_with_large_column_sums_is_split_into_two_rows() -> None:
