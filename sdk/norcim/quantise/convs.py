@@ -282,15 +282,15 @@ def _with_more_copies(
     n_cells = sum(shape.n_rows * shape.n_cols for shape in task.tiles)
     most_rows = max(region.n_rows for region in task.chip.arrays.regions)
     lines = task.lines // task.copies
-    spent = 0
+    spent, tried = 0, task.copies
     for n_tiles in _MORE_TILES if task.groups == 1 else ():
         if result.error <= enough:
             break
         copies = min(need, most_rows // -(-n_rows // n_tiles) // lines)
         extra = (copies - task.copies) * lines * n_cells
-        if copies <= task.copies or state.spent_cells + spent + extra > layout.spare_cells:
+        if copies <= tried or state.spent_cells + spent + extra > layout.spare_cells:
             continue
-        trial = _task(state, op, drive, copies)
+        tried, trial = copies, _task(state, op, drive, copies)
         found = search_shift(trial, tied)
         if found.error < _WORTH * result.error:
             task, result, spent = trial, found, spent + extra
