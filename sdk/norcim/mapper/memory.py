@@ -19,6 +19,7 @@ from norcim.mapper.strips import Rows, Run, row_window, strip_runs, whole_runs
 ALIGNMENT = 8
 """Tensors start at multiples of this many bytes: one beat of the NPU's memory port."""
 N_NAMED = 5  # layers that an error names
+N_BEHIND = 8  # layers behind the fewest that strips may take in
 N_NEAR, N_TRIES = 6, 64  # ways in strips that nearly fit, and how often each is packed
 _STRIP_ROWS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # of the highest tensor
 
@@ -172,35 +173,32 @@ class _Lives:
 def plan_memory(graph: Graph, chip: Chip) -> MemoryPlan:
     """First fit, largest tensor first; a reshape shares its input's bytes.
 
-    What does not fit whole runs in strips of rows, as few layers and strips as are enough. Raises
-    NC-E0304 naming the layer at which most is alive if the chip has too little memory for that.
+    What does not fit whole runs in strips of rows, in as few steps as possible. Raises NC-E0304
+    naming the layer at which most is alive if the chip has too little memory for that.
     """
     limit = chip.memories.activation_bytes
     lives = _Lives(graph, whole_runs(graph))
     plan, alive = lives.plan(limit), lives.alive()[1:-1]
     if plan.n_bytes <= limit:
         return plan
-    near: list[tuple[int, _Lives]] = []
-    for runs in _in_strips(graph, alive, limit):
-        if len(runs) < chip.memories.n_descriptors:
-            lives = _Lives(graph, runs)
-            most = int(lives.alive().max())
-            if most <= limit:
-                found = lives.plan(limit)
-                if found.n_bytes <= limit:
-                    return found
-                near.append((most, lives))
-                if len(near) == N_NEAR:
-                    break
-    for _, lives in sorted(near, key=lambda item: item[0])[:N_NEAR]:
-        found = lives.plan(limit, N_TRIES)
-        if found.n_bytes <= limit:
-            return found
+    ways = list(_ways(graph, chip, alive))
+    ways.sort(key=lambda way: len(way.runs))
+    near = sorted(ways, key=lambda way: int(way.alive().max()))[:N_NEAR]
+    for n_tries, some in ((1, ways), (N_TRIES, near)):
+        for way in some:
+            found = way.plan(limit, n_tries)
+            if found.n_bytes <= limit:
+                return found
     raise _memory_error(graph, chip, alive, plan.n_bytes)
 
 
-def _in_strips(graph: Graph, alive: Ints, limit: int) -> Iterator[list[Run]]:
-    """Ways to run the layers that need too much, and more of those around, in strips."""
+def _ways(graph: Graph, chip: Chip, alive: Ints) -> Iterator[_Lives]:
+    """Ways to run the layers that need too much, and more of those around, in strips.
+
+    alive  bytes that are needed at each operation when all run whole
+    Only ways whose bytes are never more than the chip has.
+    """
+    limit = chip.memories.activation_bytes
     over = np.flatnonzero(alive > min(limit, alive.max() - 1))
     first, last = int(over[0]), int(over[-1])
     windowed = [row_window(op) is not None for op in graph.ops]
@@ -209,13 +207,18 @@ def _in_strips(graph: Graph, alive: Ints, limit: int) -> Iterator[list[Run]]:
     start = first
     while start and windowed[start - 1]:
         start -= 1
+    furthest = len(graph.ops)
     for end in range(last + 1, len(graph.ops) + 1):
-        if not windowed[end - 1]:
+        if not windowed[end - 1] or end > furthest:
             return
         n_rows = max(graph.tensors[op.output].shape[0] for op in graph.ops[start:end])
         for strip_rows in (rows for rows in _STRIP_ROWS if rows < n_rows):
-            for begin in sorted({start, first}, reverse=True):
-                yield strip_runs(graph, begin, end, -(-n_rows // strip_rows))
+            for begin in sorted({start, first}):
+                runs = strip_runs(graph, begin, end, -(-n_rows // strip_rows))
+                lives = _Lives(graph, runs)
+                if len(runs) < chip.memories.n_descriptors and lives.alive().max() <= limit:
+                    furthest = min(furthest, end + N_BEHIND)
+                    yield lives
 
 
 def _first_free(parts: Ints, placed: Ints) -> int:
