@@ -2,8 +2,9 @@
 
 Between convolutions A and B with at most a ReLU or a product with a gate in between, channel c of
 the tensor can be scaled by any r_c > 0 if A's column c is multiplied and B's inputs c are divided
-by it: the network stays the same, its ranges do not. (Nagel et al., "Data-free quantization through weight equalization
-and bias correction", 2019; here the exponent is chosen by predicted noise, not fixed.)
+by it: the network stays the same, its ranges do not. (Nagel et al., "Data-free quantization
+through weight equalization and bias correction", 2019; here the exponent is chosen by predicted
+noise, not fixed.)
 """
 
 from __future__ import annotations
