@@ -149,6 +149,11 @@ def quantise_graph(
         for port in graph.inputs
         if port.fine > 1
     ]
+    notes += [
+        f"input {port.name or port.tensor}: every sample goes in at one level, which outputs follow"
+        for port in graph.inputs
+        if port.level
+    ]
     state = State(chip, graph, layout, expected, spans, {}, {}, tied, repeats, notes)
     for port in graph.inputs:
         state.q[port.tensor] = _input_qparams(state, graph.tensors[port.tensor], integer_inputs)
