@@ -16,6 +16,7 @@ from norcim.ir.graph import Floats, Graph, Op, Tensor
 from norcim.ir.verify import verify
 from norcim.quantise.equalise import best_quarters, channel_scale, is_even, observe, scale_pair
 
+_POINTWISE = {"stride": (1, 1), "dilation": (1, 1), "pads": (0, 0, 0, 0), "clamp": None}
 _WORTH = 0.5  # of the predicted noise: what a further operation has to gain
 
 
@@ -92,7 +93,6 @@ def _scaled(graph: Graph, gated: _Gated, quarters: tuple[int, ...]) -> Graph:
         ops.append(made[op.output])
         if op.output == name and gated.others:
             weight = (1 / scale).astype(np.float32).reshape(1, 1, 1, -1)
-            attrs = {"stride": (1, 1), "dilation": (1, 1), "pads": (0, 0, 0, 0), "clamp": None}
-            attrs["groups"] = len(scale)
+            attrs = {**_POINTWISE, "groups": len(scale)}
             ops.append(Op("conv", op.node, (name,), restored, attrs, weight))
     return verify(replace(graph, tensors=tensors, ops=tuple(ops)))
