@@ -78,8 +78,9 @@ def run_image(content: ImageContent, inputs: Array, batch: int = 64) -> Array:
     """First output of the emulator, in the model's layout."""
     emulator, found = Emulator(content), []
     for start in range(0, len(inputs), batch):
-        codes = encode_inputs(content, {"x": inputs[start : start + batch]})
-        found.append(next(iter(decode_outputs(content, emulator.run(codes)).values())))
+        given = {"x": inputs[start : start + batch]}
+        outputs = emulator.run(encode_inputs(content, given))
+        found.append(next(iter(decode_outputs(content, outputs, given).values())))
     return np.concatenate(found)
 
 

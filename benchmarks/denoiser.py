@@ -117,8 +117,9 @@ def chip_stages(contents: Sequence[ImageContent]) -> list[Stage]:
         emulator = Emulator(content)
 
         def run(signal: Array, state: Array) -> tuple[Array, Array]:
-            inputs = encode_inputs(content, {names[0]: signal, names[1]: state})
-            found = list(decode_outputs(content, emulator.run(inputs)).values())
+            given = {names[0]: signal, names[1]: state}
+            outputs = emulator.run(encode_inputs(content, given))
+            found = list(decode_outputs(content, outputs, given).values())
             return found[0].reshape(signal.shape), found[1].reshape(state.shape)
 
         return run

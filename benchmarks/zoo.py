@@ -71,7 +71,7 @@ def measure(path: Path, golden: Path, chip: str, name: str) -> Row:
         return Row(name, chip, False, "TRACEBACK", round(time.process_time() - start, 2))
     spent = time.process_time() - start
     outputs = Emulator(content).run(encode_inputs(content, given))
-    found = list(decode_outputs(content, outputs).values())
+    found = list(decode_outputs(content, outputs, given).values())
     due = [arrays[f"out_{index}"] for index in range(len(found))]
     worst = min(
         (layer for layer in content.meta["layers"] if layer["sqnr_db"] is not None),

@@ -24,15 +24,17 @@ LABEL_KEYS = ("y", "label", "labels")
 
 
 def load_samples(path: str | Path, content: ImageContent) -> tuple[list[Bytes], Array | None]:
-    """Code bytes for each input port, and the labels if the file has any.
+    """Code bytes for each input port, and the labels if the file has any; see `load_given`."""
+    given, labels = load_given(path, content)
+    return encode_given(content, given), labels
 
-    A WAV file becomes features by the front end that the image holds. For a network with states
-    that the file does not give, the samples are the steps of one stream.
+
+def load_given(path: str | Path, content: ImageContent) -> tuple[dict[str, Array], Array | None]:
+    """Arrays (n, ...) by input, and the labels if the file has any.
+
+    A WAV file becomes features by the front end that the image holds.
     """
-    from norcim.emulator import Emulator
     from norcim.image.states import state_pairs
-    from norcim.runtime import encode_inputs
-    from norcim.streaming import run_stream
 
     states, labels = state_pairs(content), None
     if files.read_bytes(path)[:4] == b"RIFF":
@@ -43,9 +45,23 @@ def load_samples(path: str | Path, content: ImageContent) -> tuple[list[Bytes], 
         arrays = files.load_arrays(path)
         labels = next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
         named = {name: array for name, array in arrays.items() if name not in LABEL_KEYS}
-    if states and not set(states) & set(named):
-        return run_stream(content, Emulator(content).run, named)[0], labels
-    return encode_inputs(content, named), labels
+    return named, labels
+
+
+def encode_given(content: ImageContent, given: dict[str, Array]) -> list[Bytes]:
+    """Code bytes for each input port.
+
+    For a network with states that are not given, the samples are the steps of one stream.
+    """
+    from norcim.emulator import Emulator
+    from norcim.image.states import state_pairs
+    from norcim.runtime import encode_inputs
+    from norcim.streaming import run_stream
+
+    states = state_pairs(content)
+    if states and not set(states) & set(given):
+        return run_stream(content, Emulator(content).run, given)[0]
+    return encode_inputs(content, given)
 
 
 def steps_of(path: str | Path, content: ImageContent) -> Array:

@@ -47,7 +47,7 @@ def _load_image(path: Path) -> Network:
     emulator = Emulator(content)
 
     def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
-        return decode_outputs(content, emulator.run(encode_inputs(content, dict(inputs))))
+        return decode_outputs(content, emulator.run(encode_inputs(content, inputs)), inputs)
 
     return run
 

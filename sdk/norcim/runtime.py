@@ -18,7 +18,13 @@ from norcim.fitting import NO_WISHES, Wishes, quantise_and_map
 from norcim.frontend import NOTHING_FIXED, Fixed, import_onnx
 from norcim.image import check_placement, check_program, memory_needs
 from norcim.image.model import ImageContent
-from norcim.image.ports import dequantise_port, fine_of, quantise_port, values_shape
+from norcim.image.ports import (
+    dequantise_port,
+    fine_of,
+    levels_of,
+    quantise_port,
+    values_shape,
+)
 from norcim.image.states import state_pairs
 from norcim.ir.evaluate import evaluate
 from norcim.ir.graph import Graph
@@ -28,6 +34,7 @@ from norcim.mapper import (
     check_support,
 )
 from norcim.quantise import (
+    level_inputs,
     needs_calibration,
     require_calibration,
 )
@@ -71,6 +78,8 @@ def compile_model(
     progress("check fit", 0, 1)
     check_support(graph, _for_windows(chip) if wishes.stream else chip)
     data, integer = _calibration(graph, chip, calibration)
+    if wishes.stream is None:
+        graph, data = level_inputs(graph, data, integer)
     meta = {
         "name": name or graph.name or Path(path).stem,
         "compiler": f"norcim {norcim.__version__}",
@@ -280,7 +289,7 @@ def encode_port(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
     fine = fine_of(meta)
     tensor = to_tensor(graph_port, values_shape(port, fine), shaped)
     if meta["codes"] == "float32":
-        return quantise_port(port, tensor, fine)
+        return quantise_port(port, _at_level(meta, tensor), fine)
     own = np.int8 if meta["codes"] == "int8" else np.uint8
     codes = tensor.astype(own)
     if not np.array_equal(codes, tensor):
@@ -294,19 +303,66 @@ def encode_port(port: Port, meta: Mapping[str, Any], array: Array) -> Bytes:
     return np.ascontiguousarray(codes).view(np.uint8)
 
 
-def decode_outputs(content: ImageContent, outputs: Sequence[Bytes]) -> dict[str, Array]:
+def _at_level(meta: Mapping[str, Any], values: Array) -> Array:
+    """Values (n, ...) of an input as they go in: divided by their level if the metadata says so."""
+    return values / levels_of(values, meta["level"]) if "level" in meta else values
+
+
+def at_levels(content: ImageContent, given: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays by input as `encode_inputs` takes them, those divided that go in at one level.
+
+    What the network makes of these is what its codes stand for.
+    """
+    metas = content.meta["inputs"]
+    arrays = match_inputs([meta["name"] for meta in metas], given)
+    return {
+        meta["name"]: _at_level(meta, _shape_input(meta["name"], tuple(meta["shape"]), array))
+        for meta, array in zip(metas, arrays, strict=True)
+    }
+
+
+def decode_outputs(
+    content: ImageContent, outputs: Sequence[Bytes], given: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
     """Output bytes as arrays (n, *shape) in the model's layout.
 
+    given  what `encode_inputs` was given, for outputs that follow the level of an input
     Real values in float32, or the model's own integer codes where its interface is integer.
+    Raises NC-E0404 if an output's level is in no array of `given`.
     """
     ports = [port for port in content.ports if port.is_output]
+    levels = _levels(content, given or {})
     found = {}
     for port, meta, data in zip(ports, content.meta["outputs"], outputs, strict=True):
-        shape, perm = tuple(meta["shape"]), tuple(meta["perm"])
-        graph_port = GraphPort(meta["name"], shape, perm, meta["codes"])
-        if meta["codes"] == "float32":
-            values: Array = dequantise_port(port, data).astype(np.float32)
-        else:
-            values = data.view(np.int8) if meta["codes"] == "int8" else data
-        found[meta["name"]] = from_tensor(graph_port, values)
+        values = decode_port(port, meta, data)
+        for name in meta.get("levels", []):
+            values = values * levels[name].reshape(-1, *[1] * (values.ndim - 1))
+        found[meta["name"]] = values
     return found
+
+
+def decode_port(port: Port, meta: Mapping[str, Any], data: Bytes) -> Array:
+    """Code bytes (n, h, w, c) of one output port as an array (n, *shape), its level aside."""
+    shape, perm = tuple(meta["shape"]), tuple(meta["perm"])
+    graph_port = GraphPort(meta["name"], shape, perm, meta["codes"])
+    if meta["codes"] == "float32":
+        values: Array = dequantise_port(port, data).astype(np.float32)
+    else:
+        values = data.view(np.int8) if meta["codes"] == "int8" else data
+    return from_tensor(graph_port, values)
+
+
+def _levels(content: ImageContent, given: Mapping[str, Array]) -> dict[str, Array]:
+    """By input that an output follows, what each of its samples was divided by, float32."""
+    followed = {name for meta in content.meta["outputs"] for name in meta.get("levels", [])}
+    if not followed:
+        return {}
+    metas = content.meta["inputs"]
+    arrays = match_inputs([meta["name"] for meta in metas], given)
+    return {
+        meta["name"]: levels_of(
+            _shape_input(meta["name"], tuple(meta["shape"]), array), meta["level"]
+        )
+        for meta, array in zip(metas, arrays, strict=True)
+        if meta["name"] in followed
+    }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from norcim.image.model import ImageContent
 from norcim.image.states import state_pairs
-from norcim.runtime import decode_outputs, encode_port, match_inputs
+from norcim.runtime import decode_port, encode_port, match_inputs
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -36,6 +36,7 @@ def run_stream(
     fed = [name for name in metas if name not in pairs]
     arrays = dict(zip(fed, match_inputs(fed, given), strict=True))
     ports = [port for port in content.ports if not port.is_output]
+    ends = [port for port in content.ports if port.is_output]
 
     def encode(name: str, array: Array) -> Bytes:
         at = list(metas).index(name)
@@ -49,7 +50,10 @@ def run_stream(
         now |= {name: encode(name, value) for name, value in values.items()}
         inputs.append([now[name] for name in metas])
         outputs.append(list(run(inputs[-1])))
-        named = decode_outputs(content, outputs[-1])
+        named = {
+            meta["name"]: decode_port(port, meta, data)
+            for port, meta, data in zip(ends, content.meta["outputs"], outputs[-1], strict=True)
+        }
         values = {name: named[source] for name, source in pairs.items()}
     return _stacked(inputs), _stacked(outputs)
 

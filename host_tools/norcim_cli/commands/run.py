@@ -40,15 +40,16 @@ def run(
     docs/models.md.
     """
     from norcim.runtime import decode_outputs
-    from norcim_cli.vectors import load_samples
+    from norcim_cli.vectors import encode_given, load_given
 
     files.refuse_existing(output, overwrite)
     data, content, index = files.load_network(image, network)
-    inputs, labels = load_samples(source, content)
+    given, labels = load_given(source, content)
+    inputs = encode_given(content, given)
     started = time.perf_counter()
     results = _execute(data, content, index, inputs, port, baud)
     elapsed_s = time.perf_counter() - started
-    named = decode_outputs(content, results)
+    named = decode_outputs(content, results, given)
     if output:
         files.write_arrays(output, named, overwrite)
     _print(content, named, labels, show_all)

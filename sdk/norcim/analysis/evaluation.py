@@ -23,7 +23,7 @@ from norcim.spec.program import Opcode
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-ADDED = ("~widened", "~levelled", "~codes", "~rescaled")
+ADDED = ("~widened", "~levelled", "~codes", "~rescaled", "~restored")
 """How the names of tensors end that the quantiser puts in."""
 
 CHUNK = 64

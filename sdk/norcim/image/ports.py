@@ -21,6 +21,16 @@ def fine_of(meta: Mapping[str, Any]) -> int:
     return int(meta.get("fine", 1))
 
 
+def levels_of(values: npt.ArrayLike, least: float) -> npt.NDArray[np.float32]:
+    """What every sample of (n, ...) is divided by to come in at one level: (n, 1, ...).
+
+    Its largest magnitude, or `least` where that is more.
+    """
+    sizes = np.abs(np.asarray(values, np.float32))
+    largest = sizes.max(axis=tuple(range(1, sizes.ndim)), keepdims=True)
+    return np.asarray(np.maximum(largest, np.float32(least)))
+
+
 def values_shape(port: Port, fine: int) -> tuple[int, int, int]:
     """(h, w, c) of the real values that a port's codes stand for."""
     return port.h, port.w, port.c if fine == 1 else port.c // 2

@@ -87,6 +87,9 @@ class Port:
     name    what the model calls it; empty where that is the tensor's name
     fine    1; or the tensor has twice the channels: whole steps, and what is left of a value in
             steps of 1 / fine of those
+    level   of an input: every sample is divided by its largest magnitude, or by `level` if that is
+            less; 0: by nothing
+    levels  of an output: tensors of the inputs by whose divisors it is multiplied
     """
 
     tensor: str
@@ -95,6 +98,8 @@ class Port:
     codes: str = "float32"
     name: str = ""
     fine: int = 1
+    level: float = 0.0
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

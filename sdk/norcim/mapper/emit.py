@@ -11,8 +11,8 @@ import numpy as np
 
 from norcim.chips.model import Chip
 from norcim.image.model import ImageContent
+from norcim.ir.graph import Graph, QParams, Shape
 from norcim.ir.graph import Port as GraphPort
-from norcim.ir.graph import QParams, Shape
 from norcim.ir.lowered import QuantConv, QuantGraph, QuantOp
 from norcim.mapper.arrange import arrange
 from norcim.mapper.memory import MemoryPlan
@@ -110,7 +110,7 @@ def emit(quant: QuantGraph, chip: Chip, memory: MemoryPlan, meta: dict[str, Any]
     full_meta = {
         **meta,
         "inputs": [_port_meta(port) for port in graph.inputs],
-        "outputs": [_port_meta(port) for port in graph.outputs],
+        "outputs": [_port_meta(port) | _levels_meta(port, graph) for port in graph.outputs],
         "layers": sections.layers,
         "notes": [*quant.notes, *_notes(quant, memory)],
     }
@@ -202,13 +202,25 @@ def _port(s: _Sections, port: GraphPort, is_output: int) -> Port:
 
 
 def _port_meta(port: GraphPort) -> dict[str, Any]:
-    meta = {
+    meta: dict[str, Any] = {
         "name": port.name or port.tensor,
         "shape": list(port.shape),
         "perm": list(port.perm),
         "codes": port.codes,
     }
-    return meta if port.fine == 1 else meta | {"fine": port.fine}
+    if port.fine > 1:
+        meta["fine"] = port.fine
+    if port.level:
+        meta["level"] = port.level
+    return meta
+
+
+def _levels_meta(port: GraphPort, graph: Graph) -> dict[str, Any]:
+    """By the names of which inputs' levels an output is multiplied."""
+    names = [
+        source.name or source.tensor for source in graph.inputs if source.tensor in port.levels
+    ]
+    return {"levels": names} if names else {}
 
 
 def _base(s: _Sections, op: QuantOp, opcode: Opcode) -> Descriptor:

@@ -12,6 +12,7 @@ from norcim.quantise.engine import (
     wanted_copies,
     with_fine_inputs,
 )
+from norcim.quantise.levelled_inputs import level_inputs
 from norcim.quantise.state import LAYER_DB, MOST_ROW_TILES, Layout
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Layout",
     "Prepared",
     "check_choices",
+    "level_inputs",
     "needs_calibration",
     "prepare",
     "quantise_graph",

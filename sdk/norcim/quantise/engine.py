@@ -21,6 +21,7 @@ from norcim.ir.lowered import LayerError, QuantGraph
 from norcim.quantise import simple_ops
 from norcim.quantise.convs import quantise_conv
 from norcim.quantise.equalise import equalise
+from norcim.quantise.gates import equalise_gated
 from norcim.quantise.inputs import input_qparams, split_inputs
 from norcim.quantise.levels import level_norms
 from norcim.quantise.repeats import tie_repeats
@@ -74,6 +75,10 @@ def prepare(graph: Graph, chip: Chip, calibration: Mapping[str, Floats]) -> Prep
     if not _has_qparams(graph):
         graph, quarters = equalise(graph, expected, per_column=chip.stage == Stage.REQUANTISE)
         expected = evaluate(graph, calibration)
+        gated, more = equalise_gated(graph, expected, chip.stage == Stage.REQUANTISE)
+        if more:
+            graph, quarters = gated, {**quarters, **more}
+            expected = evaluate(graph, calibration)
         levelled = level_norms(graph, expected)
         if levelled is not graph:
             graph = levelled
@@ -144,6 +149,11 @@ def quantise_graph(
         f"input {port.name or port.tensor}: 12 bits, as whole steps and sixteenths of a step"
         for port in graph.inputs
         if port.fine > 1
+    ]
+    notes += [
+        f"input {port.name or port.tensor}: every sample goes in at one level, which outputs follow"
+        for port in graph.inputs
+        if port.level
     ]
     state = State(chip, graph, layout, expected, spans, {}, {}, tied, repeats, notes)
     for port in graph.inputs:

@@ -1,9 +1,10 @@
 """Cross-layer equalisation: level channel ranges between two convolutions, exactly.
 
-Between convolutions A and B with at most a ReLU in between, channel c of the tensor can be scaled
-by any r_c > 0 if A's column c is multiplied and B's inputs c are divided by it: the network stays
-the same, its ranges do not. (Nagel et al., "Data-free quantization through weight equalization
-and bias correction", 2019; here the exponent is chosen by predicted noise, not fixed.)
+Between convolutions A and B with at most a ReLU or a product with a gate in between, channel c of
+the tensor can be scaled by any r_c > 0 if A's column c is multiplied and B's inputs c are divided
+by it: the network stays the same, its ranges do not. (Nagel et al., "Data-free quantization
+through weight equalization and bias correction", 2019; here the exponent is chosen by predicted
+noise, not fixed.)
 """
 
 from __future__ import annotations
@@ -19,21 +20,30 @@ from norcim.ir.graph import Floats, Graph, Op
 
 Real = npt.NDArray[np.float64]
 
-_EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_EXPONENTS = (0.25, 0.5, 0.75, 1.0)
 _CODES = 255
 _WEIGHT_LIMIT = 127
 _LARGEST_QUARTERS = 24  # a scale of 2^6
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """A tensor between two convolutions."""
+class Pair:
+    """A tensor between two convolutions, or two: what A writes, and its product with a gate.
+
+    input_power  mean square of A's inputs, (c_in,)
+    peak         largest magnitude of every channel that A writes, (c,)
+    read_peak    of every channel that B reads; 0 where B reads what A writes, (c,)
+    read_power   mean square of every channel that B reads, (c,)
+    passed       square of the gate where it is open, (c,); 1 where B reads what A writes
+    """
 
     first: Op
     second: Op
-    input_power: Real  # mean square of A's inputs, (c_in,)
-    peak: Real  # largest magnitude of every channel between, (c,)
-    power: Real  # mean square of every channel between, (c,)
+    input_power: Real
+    peak: Real
+    read_peak: Real
+    read_power: Real
+    passed: Real
 
 
 def equalise(
@@ -53,11 +63,11 @@ def equalise(
         if second is None:
             continue
         first = ops[name]
-        pair = _observe(first, second, observed)
-        quarters = _best_quarters(pair, per_column)
+        pair = observe(first, second, observed)
+        quarters, _ = best_quarters(pair, per_column)
         if quarters.any():
             scaled[name] = tuple(int(q) for q in quarters)
-            ops[name], ops[second.output] = _scaled(first, second, channel_scale(quarters))
+            ops[name], ops[second.output] = scale_pair(first, second, channel_scale(quarters))
     return replace(graph, ops=tuple(ops[op.output] for op in graph.ops)), scaled
 
 
@@ -73,22 +83,39 @@ def _only_reader(graph: Graph, ops: Mapping[str, Op], name: str) -> Op | None:
     is_output = any(port.tensor == name for port in graph.outputs)
     if first.kind != "conv" or len(readers) != 1 or readers[0].kind != "conv" or is_output:
         return None
-    lo, hi = first.attrs["clamp"] or (-math.inf, math.inf)
     own = first.weight_codes is not None or readers[0].weight_codes is not None
     fixed = graph.tensors[name].qparams is not None
-    exact = lo in (0.0, -math.inf) and hi == math.inf and not own and not fixed
-    return readers[0] if exact else None
+    return readers[0] if is_even(first) and not own and not fixed else None
 
 
-def _observe(first: Op, second: Op, observed: Mapping[str, Floats]) -> _Pair:
+def is_even(op: Op) -> bool:
+    """Whether scaling what goes in scales what an operation's clamp lets out."""
+    lo, hi = op.attrs["clamp"] or (-math.inf, math.inf)
+    return lo in (0.0, -math.inf) and hi == math.inf
+
+
+def observe(first: Op, second: Op, observed: Mapping[str, Floats], gate: str = "") -> Pair:
+    """What is known of two convolutions.
+
+    gate  what is multiplied in between; empty: nothing
+    """
+
     def power(name: str) -> Real:
         values = observed[name]
         square = np.square(values.reshape(-1, values.shape[-1]), dtype=np.float64)
         return np.asarray(square.mean(axis=0))
 
-    between = observed[first.output]
-    peak = np.abs(between.reshape(-1, between.shape[-1])).max(axis=0).astype(np.float64)
-    return _Pair(first, second, power(first.inputs[0]), peak, power(first.output))
+    def peak(name: str) -> Real:
+        values = observed[name]
+        sizes = np.abs(values.reshape(-1, values.shape[-1]))
+        return np.asarray(sizes.max(axis=0), np.float64)
+
+    own, read = peak(first.output), power(second.inputs[0])
+    return Pair(
+        first, second, power(first.inputs[0]), own,
+        peak(second.inputs[0]) if gate else np.zeros_like(own), read,
+        peak(gate) ** 2 if gate else np.ones_like(own),
+    )  # fmt: skip
 
 
 def _dense(op: Op) -> Real:
@@ -115,7 +142,7 @@ def _column_peaks(weight: Real, op: Op, per_column: bool) -> Real:
     return spread.reshape(peaks.shape)
 
 
-def _noise(pair: _Pair, scale: Real, per_column: bool) -> float:
+def _noise(pair: Pair, scale: Real, per_column: bool) -> float:
     """Predicted mean square error at B's output for a channel scale r (c,).
 
     Uniform errors of activation codes and of both layers' weights, taken as independent.
@@ -131,26 +158,43 @@ def _noise(pair: _Pair, scale: Real, per_column: bool) -> float:
     error_a = (own / _WEIGHT_LIMIT) ** 2 / 12 * taps_a * np.repeat(power_in, len(own) // spread)
     step = (pair.peak * scale).max() / _CODES
     error_between = step**2 / 12 + error_a  # per channel, in scaled units
+    step_read = (pair.read_peak * scale).max() / _CODES
+    error_between = error_between * pair.passed + step_read**2 / 12
     weight_b = second / scale[None, :, None]
     through = float((weight_b**2 * error_between[None, :, None]).sum())
     peaks_b = _column_peaks(weight_b, pair.second, per_column)
     step_b = (peaks_b / _WEIGHT_LIMIT) ** 2 / 12
-    own_b = float((step_b * (pair.power * scale**2)[:, None]).sum()) * second.shape[0]
+    own_b = float((step_b * (pair.read_power * scale**2)[:, None]).sum()) * second.shape[0]
     return float(through + own_b)
 
 
-def _best_quarters(pair: _Pair, per_column: bool) -> npt.NDArray[np.int64]:
-    """Quarter octaves of r = (typical peak / peak)^exponent for the best of a few exponents."""
-    alive = pair.peak > 0
-    octaves = np.zeros_like(pair.peak)
-    if alive.any():
-        octaves[alive] = np.log2(np.median(pair.peak[alive]) / pair.peak[alive])
-    limit = _LARGEST_QUARTERS
-    trials = [np.clip(np.rint(4 * octaves * e), -limit, limit).astype(int) for e in _EXPONENTS]
-    return min(trials, key=lambda quarters: _noise(pair, channel_scale(quarters), per_column))
+def best_quarters(pair: Pair, per_column: bool) -> tuple[npt.NDArray[np.int64], float]:
+    """Quarter octaves of r = (typical peak / peak)^exponent for the best of a few exponents.
+
+    The peak is A's, or B's, or their mean where a product lies between. Returns what is left of
+    the predicted noise too.
+    """
+    peaks = [pair.peak]
+    if pair.read_peak.any():
+        peaks += [np.sqrt(pair.peak * pair.read_peak), pair.read_peak]
+    trials = [np.zeros(len(pair.peak), np.int64)]
+    for peak in peaks:
+        alive = peak > 0
+        octaves = np.zeros_like(peak)
+        if alive.any():
+            octaves[alive] = np.log2(np.median(peak[alive]) / peak[alive])
+        trials += [_whole_quarters(octaves * exponent) for exponent in _EXPONENTS]
+    noises = [_noise(pair, channel_scale(quarters), per_column) for quarters in trials]
+    best = int(np.argmin(noises))
+    return trials[best], noises[best] / noises[0] if noises[0] > 0 else 1.0
 
 
-def _scaled(first: Op, second: Op, scale: Real) -> tuple[Op, Op]:
+def _whole_quarters(octaves: Real) -> npt.NDArray[np.int64]:
+    return np.clip(np.rint(4 * octaves), -_LARGEST_QUARTERS, _LARGEST_QUARTERS).astype(np.int64)
+
+
+def scale_pair(first: Op, second: Op, scale: Real) -> tuple[Op, Op]:
+    """Both convolutions with channels between them multiplied by `scale` (c,)."""
     assert first.weight is not None
     assert second.weight is not None
     r = scale.astype(np.float32)

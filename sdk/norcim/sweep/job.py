@@ -26,7 +26,7 @@ from norcim.emulator.compensate import calibration_of
 from norcim.frontend import import_onnx
 from norcim.image.model import ImageContent
 from norcim.image.ports import dequantise_port
-from norcim.runtime import compile_model, encode_inputs, real_outputs
+from norcim.runtime import at_levels, compile_model, encode_inputs, real_outputs
 from norcim.sweep.axes import Value, overrides_of
 
 N_CALIBRATION = 32
@@ -146,7 +146,9 @@ def _compiled(key: _Key) -> tuple[ImageContent, Score]:
         content = compile_model(path, key.chip, job.calibration, name="sweep")
         if job.labels is not None:
             return content, accuracy_score(content, job.labels, len(job.labels))
-        return content, snr_score(content, real_outputs(import_onnx(path), job.inputs))
+        return content, snr_score(
+            content, real_outputs(import_onnx(path), at_levels(content, job.inputs))
+        )
 
 
 def snr_score(content: ImageContent, due: Sequence[npt.NDArray[np.float32]]) -> Score:
